@@ -1,0 +1,227 @@
+"""Django settings, read from environment variables.
+
+The table in ``docs/settings.md`` is made from :data:`ENVIRONMENT`, which names every variable, its default and its meaning.
+"""
+
+import os
+from pathlib import Path
+
+import environ
+from django.core.management.utils import get_random_secret_key
+
+from kolosal.theme import UNFOLD  # noqa: F401  (the admin reads it as a setting)
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+
+# name → (default as written in the docs, meaning). One table for people; the reads below are the truth for the program.
+ENVIRONMENT: dict[str, tuple[str, str]] = {
+    "KOLOSAL_DATA_DIR": ("data", "Folder of the SQLite file, the secret key, logs and data files."),
+    "DATABASE_URL": (
+        "SQLite under KOLOSAL_DATA_DIR",
+        "`sqlite:///path` or `postgres://user:password@host:5432/name`.",
+    ),
+    "KOLOSAL_SQLITE_SYNCHRONOUS": ("FULL", "FULL survives a power cut; NORMAL is faster and may lose the last moments."),
+    "KOLOSAL_BROKER_URL": ("empty", "Empty: django-q2's broker in the database. `redis://host:6379/0`: Redis."),
+    "KOLOSAL_BIND": ("127.0.0.1", "Address that the web server listens on."),
+    "KOLOSAL_PORT": ("8080", "Port that the web server listens on."),
+    "KOLOSAL_ALLOWED_HOSTS": ("localhost,127.0.0.1,[::1]", "Host names that requests may ask for, besides KOLOSAL_BIND."),
+    "KOLOSAL_REQUIRE_TOKEN": ("0", "1: anonymous requests are refused, also from this machine. Needed behind a proxy."),
+    "KOLOSAL_ADMIN_PASSWORD": ("made and printed once", "Password of the local account `admin`."),
+    "KOLOSAL_SECRET_KEY": ("made, kept in KOLOSAL_DATA_DIR", "Django's SECRET_KEY; the same on every machine of a site."),
+    "KOLOSAL_DEBUG": ("0", "1: Django's debug mode. Never on a network."),
+    "KOLOSAL_WORKERS": ("2", "Loops (worker processes) of one `manage.py worker`."),
+    "KOLOSAL_RUNS_PER_WORKER": ("500", "Runs that one loop works on at once."),
+    "KOLOSAL_GRACE_SECONDS": ("20 (5 under make run)", "Time that attempts get to finish when a worker is stopped."),
+    "KOLOSAL_LEASE_SECONDS": ("15", "How long a worker holds its runs without renewing."),
+    "KOLOSAL_MAX_RECOVERIES": ("5", "Lost workers after which a run is given up."),
+    "KOLOSAL_CONTEXT_MAX_BYTES": ("4194304", "Size limit of a run's context, as JSON."),
+    "KOLOSAL_EXPRESSION_SECONDS": ("0.25", "Time limit of one evaluation of an expression."),
+    "KOLOSAL_HELPERS": ("2", "Helper processes for plain functions that one loop keeps ready."),
+    "KOLOSAL_MAX_BODY_BYTES": ("10485760", "Size limit of a request body."),
+    "KOLOSAL_INFERENCE_URL": ("empty", "Base URL of an OpenAI-compatible server, such as `http://localhost:11434/v1`."),
+    "KOLOSAL_INFERENCE_MODEL": ("empty", "Model to ask for where an agent names none."),
+    "KOLOSAL_INFERENCE_API_KEY": ("empty", "Key for that server."),
+    "KOLOSAL_SEARXNG_URL": ("empty", "SearXNG server for `web_search`; empty: the ddgs library."),
+    "KOLOSAL_HTTP_ALLOW": ("empty", "Hosts and networks that functions may reach though they are not public."),
+    "KOLOSAL_HTTP_MAX_BYTES": ("5242880", "Size limit of an answer that `http_request` reads."),
+    "KOLOSAL_SECRET_<NAME>": ("none", "Value of `${secrets.<NAME>}` in parameters."),
+    "KOLOSAL_AUDIT_KEY": ("empty", "Key of the audit chain's HMAC; empty: plain SHA-256."),
+    "KOLOSAL_LOG_LEVEL": ("INFO", "DEBUG, INFO, WARNING or ERROR."),
+}
+
+DATA_DIR = Path(env.str("KOLOSAL_DATA_DIR", default=str(BASE_DIR / "data"))).expanduser().resolve()
+DATA_DIR.mkdir(parents=True, exist_ok=True)
+
+
+def _secret_key() -> str:
+    """The key from the environment, else the one kept in the data folder, made at first need."""
+    if given := env.str("KOLOSAL_SECRET_KEY", default=""):
+        return given
+    path = DATA_DIR / "secret_key"
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_text().strip()
+    key = get_random_secret_key()
+    with os.fdopen(descriptor, "w") as file:
+        file.write(key)
+    return key
+
+
+SECRET_KEY = _secret_key()
+DEBUG = env.bool("KOLOSAL_DEBUG", default=False)
+BIND = env.str("KOLOSAL_BIND", default="127.0.0.1")
+PORT = env.int("KOLOSAL_PORT", default=8080)
+ALLOWED_HOSTS = [
+    *env.list("KOLOSAL_ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"]),
+    *([] if BIND in {"0.0.0.0", "::"} else [BIND]),
+]
+# Set by `manage.py serve` for the web process it starts on a loopback address, and by nothing else.
+LOCAL_ANONYMOUS = env.bool("KOLOSAL_STARTED_LOCALLY", default=False) and not env.bool("KOLOSAL_REQUIRE_TOKEN", default=False)
+
+INSTALLED_APPS = [
+    "unfold",
+    "unfold.contrib.filters",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "django_filters",
+    "drf_spectacular",
+    "knox",
+    "django_q",
+    "agents",
+    "workflows",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "kolosal.csp.AdminPolicy",
+]
+
+ROOT_URLCONF = "kolosal.urls"
+ASGI_APPLICATION = "kolosal.asgi.application"
+APPEND_SLASH = False
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# --- Store -----------------------------------------------------------------------------------------------------------
+
+DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'kolosal.sqlite3'}")}
+_database = DATABASES["default"]
+if _database["ENGINE"].endswith("sqlite3"):
+    _synchronous = env.str("KOLOSAL_SQLITE_SYNCHRONOUS", default="FULL")
+    if _synchronous not in {"FULL", "NORMAL", "EXTRA"}:
+        raise environ.ImproperlyConfigured(f"KOLOSAL_SQLITE_SYNCHRONOUS is {_synchronous!r}; use FULL or NORMAL.")
+    _database["OPTIONS"] = {
+        "timeout": 5,
+        "transaction_mode": "IMMEDIATE",
+        "init_command": f"PRAGMA journal_mode=WAL; PRAGMA synchronous={_synchronous};",
+    }
+    # Tests use several connections and processes on one store, which a store in memory can't serve.
+    _database["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}
+else:
+    _database["CONN_HEALTH_CHECKS"] = True
+    # Only the web process pools (kolosal/asgi.py says so): a pool does not survive the forks of django-q2's cluster.
+    if env.bool("KOLOSAL_DATABASE_POOL", default=False):
+        _database["OPTIONS"] = {"pool": {"min_size": 1, "max_size": 20, "timeout": 10}}
+    else:
+        _database["CONN_MAX_AGE"] = None
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- Workers ---------------------------------------------------------------------------------------------------------
+
+WORKERS = env.int("KOLOSAL_WORKERS", default=2)
+RUNS_PER_WORKER = env.int("KOLOSAL_RUNS_PER_WORKER", default=500)
+GRACE_SECONDS = env.float("KOLOSAL_GRACE_SECONDS", default=20)
+LEASE_SECONDS = env.float("KOLOSAL_LEASE_SECONDS", default=15)
+MAX_RECOVERIES = env.int("KOLOSAL_MAX_RECOVERIES", default=5)
+CONTEXT_MAX_BYTES = env.int("KOLOSAL_CONTEXT_MAX_BYTES", default=4 * 1024 * 1024)
+EXPRESSION_SECONDS = env.float("KOLOSAL_EXPRESSION_SECONDS", default=0.25)
+HELPERS = env.int("KOLOSAL_HELPERS", default=2)
+AUDIT_KEY = env.str("KOLOSAL_AUDIT_KEY", default="")
+BROKER_URL = env.str("KOLOSAL_BROKER_URL", default="")
+
+Q_CLUSTER = {
+    "name": "kolosal",
+    "workers": WORKERS + 1,  # one more than loops, for short tasks
+    "daemonize_workers": False,  # loops start helper processes
+    "timeout": 2592000,
+    "retry": 2592001,
+    "queue_limit": 1,
+    "bulk": 1,
+    "max_attempts": 1,
+    "ack_failures": True,
+    "save_limit": -1,
+    "catch_up": False,
+    "recycle": 10000,
+    "max_rss": 1024 * 1024,  # KiB
+    "poll": 0.1,
+    "log_level": "WARNING",
+    "label": "Queue",
+    **({"redis": BROKER_URL} if BROKER_URL else {"orm": "default"}),
+}
+
+# --- Agents ----------------------------------------------------------------------------------------------------------
+
+AGENTS_FILE = BASE_DIR / "config" / "agents.yaml"
+EXAMPLES_DIR = BASE_DIR / "config" / "workflows"
+INFERENCE_URL = env.str("KOLOSAL_INFERENCE_URL", default="")
+INFERENCE_MODEL = env.str("KOLOSAL_INFERENCE_MODEL", default="")
+INFERENCE_API_KEY = env.str("KOLOSAL_INFERENCE_API_KEY", default="")
+SEARXNG_URL = env.str("KOLOSAL_SEARXNG_URL", default="")
+HTTP_ALLOW = env.list("KOLOSAL_HTTP_ALLOW", default=[])
+HTTP_MAX_BYTES = env.int("KOLOSAL_HTTP_MAX_BYTES", default=5 * 1024 * 1024)
+
+# --- Web -------------------------------------------------------------------------------------------------------------
+
+DATA_UPLOAD_MAX_MEMORY_SIZE = env.int("KOLOSAL_MAX_BODY_BYTES", default=10 * 1024 * 1024)
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+STATIC_URL = "/static/"
+STATIC_ROOT = DATA_DIR / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+WHITENOISE_USE_FINDERS = True
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "/admin/login/"
+SESSION_COOKIE_HTTPONLY = True
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+
+LOG_LEVEL = env.str("KOLOSAL_LOG_LEVEL", default="INFO").upper()
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"handlers": ["console"], "level": LOG_LEVEL},
+    "loggers": {"httpx": {"level": "WARNING"}, "httpx2": {"level": "WARNING"}, "openai": {"level": "WARNING"}},
+}

@@ -1,0 +1,96 @@
+"""The engine of a web process: one loop in its own thread, started at first use. It claims only what it is offered."""
+
+import asyncio
+import logging
+import threading
+import uuid
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from django.conf import settings
+
+from agents import catalog
+from agents.functions.base import AgentSpec, Call
+from workflows import execution
+from workflows.changes import Change
+from workflows.engine import Engine
+from workflows.models import Worker
+
+logger = logging.getLogger(__name__)
+Value = TypeVar("Value")
+
+_listeners: list[Callable[[Change], None]] = []
+_lock = threading.Lock()
+_started: "_EngineThread | None" = None
+
+
+def offer(run_id: uuid.UUID) -> None:
+    """Have this process claim and carry out a run; returns at once."""
+    engine_thread = _running()
+    _submit(engine_thread.engine.take([run_id]))
+
+
+def call_function(agent: AgentSpec, function: str, parameters: dict[str, Any], timeout: float) -> dict[str, Any]:
+    """One call of an agent's function outside any workflow; blocks. ``timeout`` in seconds. Raises as `run_function`."""
+    engine, offered = _running().engine, catalog.function(agent, function)
+    call = Call(agent=agent, idempotency_key=f"call:{uuid.uuid4()}")
+    result, _ = _submit(execution.run_function(offered, call, parameters, timeout, engine.world.helpers)).result()
+    return result
+
+
+def on_written(listener: Callable[[Change], None]) -> None:
+    """Have ``listener`` called, in the engine's database thread, with each change that was written."""
+    _listeners.append(listener)
+
+
+def stop(grace: float) -> None:
+    """Let attempts end for ``grace`` seconds, give back the rest, and end the thread. Nothing where it never started."""
+    global _started
+    with _lock:
+        running, _started = _started, None
+    if running is not None:
+        asyncio.run_coroutine_threadsafe(running.engine.finish(grace), running.loop).result()
+        asyncio.run_coroutine_threadsafe(running.engine.close(), running.loop).result()
+        running.loop.call_soon_threadsafe(running.loop.stop)
+        running.thread.join()
+
+
+class _EngineThread:
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self._serve, name="engine", daemon=True)
+        self.thread.start()
+        self.engine: Engine = asyncio.run_coroutine_threadsafe(self._make(), self.loop).result()
+
+    def _serve(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        self.loop.run_forever()
+        self.loop.close()
+
+    async def _make(self) -> Engine:
+        return Engine(Worker.Kind.WEB, capacity=settings.RUNS_PER_WORKER, on_written=_tell)
+
+
+def _tell(change: Change) -> None:
+    for listener in _listeners:
+        listener(change)
+
+
+def _running() -> _EngineThread:
+    global _started
+    with _lock:
+        if _started is None:
+            _started = _EngineThread()
+        return _started
+
+
+def _submit(coroutine: Coroutine[Any, Any, Value]) -> "Future[Value]":
+    future = asyncio.run_coroutine_threadsafe(coroutine, _running().loop)
+    future.add_done_callback(_log_failure)
+    return future
+
+
+def _log_failure(future: "Future[Any]") -> None:
+    if not future.cancelled() and (error := future.exception()) is not None:
+        logger.warning("The web process's engine could not do what it was asked for: %s", error)

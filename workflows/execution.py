@@ -1,0 +1,277 @@
+"""Executing one step, without a database: prepare it from the scope, make an attempt, judge a failure.
+
+Each returns an outcome as plain data; what it means for the run is decided by the engine.
+"""
+
+import asyncio
+import random
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from agents.errors import AgentError, FunctionFailed, error_from_json
+from agents.functions import registry
+from agents.functions.base import AgentSpec, Call, Function
+from workflows import expressions, retries
+from workflows.definitions import callables
+from workflows.definitions.models import CallableName, Definition, RetryPolicy, Step
+from workflows.errors import ExpressionError, OutputSchemaMismatch, StepTimeout, ValidationFailed
+from workflows.helper_processes import HelperPool
+from workflows.masking import EnvironmentSecrets, Mask
+from workflows.outcomes import ErrorRecord, Failed, Footprint, RetryAt, Skipped, Succeeded, Usage
+from workflows.scope import Scope
+
+Rule = str | CallableName
+
+
+@dataclass(slots=True)
+class World:
+    """What executing a step needs from outside: agents and their functions by name, helper processes, callables."""
+
+    resolve: Callable[[str, str], Awaitable[tuple[AgentSpec, Function]]]
+    helpers: HelperPool
+    expression_seconds: float
+    callables: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A step that can be attempted. ``stored`` is what is kept of its parameters, secrets masked."""
+
+    agent: AgentSpec
+    function: Function
+    parameters: dict[str, Any]
+    stored: dict[str, Any]
+    mask: Mask
+
+
+async def prepare(step: Step, scope: Scope, world: World, *, begun: bool = False) -> Ready | Skipped | Failed:
+    """Whether the step is to be executed, and with what. One that has ``begun`` before is not skipped any more."""
+    try:
+        if not begun and (skipped := await _skipped(step, scope, world)):
+            return skipped
+        return await _render(step.agent_id, step.function_name, step.parameters, scope, world)
+    except Exception as error:
+        return Failed(record_error(error))
+
+
+async def attempt(
+    definition: Definition,
+    step: Step,
+    ready: Ready,
+    scope: Scope,
+    world: World,
+    *,
+    idempotency_key: str,
+    on_token: Callable[[str], None],
+) -> Succeeded | Failed:
+    """One attempt, stopped after the step's timeout, then its checks. Cancelling stops what is under way."""
+    call = Call(
+        agent=ready.agent,
+        context=scope.context,
+        idempotency_key=idempotency_key,
+        model=definition.model_for(step),
+        output_schema=step.output_schema,
+        on_token=lambda token: on_token(ready.mask.text(token)),
+    )
+    footprint = Footprint()
+    try:
+        result, footprint = await run_function(ready.function, call, ready.parameters, step.timeout_seconds, world.helpers)
+        result = await _checked(step, result, scope, world)
+        result = ready.mask.value(result)
+        return Succeeded(result, *scope.encode(result), footprint=_masked_logs(footprint, call, ready.mask))
+    except Exception as error:
+        return Failed(record_error(error, ready.mask), _masked_logs(footprint, call, ready.mask))
+
+
+async def fall_back(definition: Definition, step: Step, scope: Scope, world: World, **options: Any) -> Succeeded | Failed:
+    """What the step's ``fallback`` gives, once: a fixed result, or that of another function."""
+    fallback = step.fallback
+    assert fallback is not None
+    try:
+        if fallback.result is not None:
+            result = await _rendered(fallback.result, scope.names(), world)
+            return Succeeded(result, *scope.encode(result), source="fallback")
+        assert fallback.agent_id is not None
+        assert fallback.function_name is not None
+        parameters = fallback.parameters or step.parameters
+        ready = await _render(fallback.agent_id, fallback.function_name, parameters, scope, world)
+    except Exception as error:
+        return Failed(record_error(error))
+    outcome = await attempt(definition, step, ready, scope, world, **options)
+    if isinstance(outcome, Succeeded):
+        return Succeeded(outcome.result, outcome.encoded, outcome.sizes, outcome.footprint, source="fallback")
+    return outcome
+
+
+def judge(
+    policy: RetryPolicy, step: Step, failed: Failed, failed_attempts: int, rng: random.Random | None = None
+) -> Failed | RetryAt:
+    """Whether a failed attempt is followed by another. ``failed_attempts`` counts those before this one."""
+    error = failed.error
+    if not retries.may_retry(policy, error.code, error.heals, failed_attempts + 1, step.max_retries):
+        return failed
+    delay = retries.delay(policy, failed_attempts + 1, error.retry_after, rng or random.Random())  # noqa: S311
+    return RetryAt(delay, error, failed.footprint)
+
+
+async def run_function(
+    function: Function, call: Call, parameters: dict[str, Any], timeout: float, helpers: HelperPool
+) -> tuple[dict[str, Any], Footprint]:
+    """Call an agent's function: ``async`` ones in this loop, plain ones in a helper process.
+
+    ``timeout`` in seconds. Raises `StepTimeout`, `HelperDied`, and any `AgentError` of the function.
+    """
+    try:
+        if function.is_async:
+            async with asyncio.timeout(timeout):
+                result = await registry.arun(function, call, parameters)
+            return result, Footprint(usage=_usage(result))
+        answer = await helpers.ask(_job(function.name, call, parameters), timeout=timeout, on_message=_listener(call))
+    except TimeoutError:
+        raise StepTimeout(f"{function.name} took longer than {timeout:g} s and was stopped") from None
+    if "error" in answer:
+        raise error_from_json(answer["error"])
+    measured = Footprint(
+        usage=_usage(answer["result"]),
+        cpu_seconds=answer["cpu_seconds"],
+        peak_memory_bytes=answer["peak_memory_bytes"],
+    )
+    return answer["result"], measured
+
+
+def record_error(error: Exception, mask: Mask | None = None) -> ErrorRecord:
+    """An exception as it is stored, secrets masked."""
+    mask = mask or Mask(())
+    if not isinstance(error, AgentError):
+        error = FunctionFailed.wrap(error)
+    trace = error.trace if isinstance(error, FunctionFailed) else "".join(traceback.format_exception(error))
+    return ErrorRecord(error.code, mask.text(str(error)), mask.text(trace), error.heals, error.retry_after)
+
+
+async def _skipped(step: Step, scope: Scope, world: World) -> Skipped | None:
+    for name in step.depends_on:
+        status = scope.steps[name]["status"]
+        if status != "completed":
+            return Skipped("dependency", f"it depends on {name}, which is {status}")
+    if step.precondition is not None and not await _holds(step.precondition, scope, world):
+        return Skipped("precondition")
+    return None
+
+
+async def _render(
+    agent_name: str, function: str, parameters: dict[str, Any], scope: Scope, world: World
+) -> Ready:
+    agent, offered = await world.resolve(agent_name, function)
+    secrets = EnvironmentSecrets()
+    rendered = await _rendered(parameters, scope.names(secrets=secrets), world)
+    mask = Mask(secrets.used.values())
+    return Ready(agent, offered, rendered, mask.parameters(rendered), mask)
+
+
+async def _rendered(value: Any, names: Mapping[str, Any], world: World) -> Any:
+    if not expressions.contains_expression(value):
+        return expressions.render(value, names)
+    if expressions.render_heavy(value, names):
+        job = {"kind": "render", "value": value, "scope": expressions.reach(value, names)}
+        return await _ask_for_value(job, world)
+    return expressions.render(value, names)
+
+
+async def _evaluate(text: str, names: Mapping[str, Any], world: World) -> Any:
+    expression = expressions.compile(text)
+    if expression.heavy(names):
+        job = {"kind": "evaluate", "expression": text, "scope": expression.reach(names)}
+        return await _ask_for_value(job, world)
+    return expression.evaluate(names)
+
+
+async def _ask_for_value(job: dict[str, Any], world: World) -> Any:
+    limit = world.expression_seconds
+    try:
+        answer = await world.helpers.ask(job, timeout=limit)
+    except TimeoutError:
+        text = job.get("expression") or job.get("value")
+        raise ExpressionError(f"the expression took longer than {limit:g} s and was stopped: {text!s:.200}") from None
+    if "error" in answer:
+        raise ExpressionError(answer["error"]["message"])
+    return answer["result"]
+
+
+async def _rule(rule: Rule, scope: Scope, world: World, *, result: Any = None, with_result: bool = False) -> Any:
+    if isinstance(rule, CallableName):
+        function = world.callables.get(rule.callable) or callables.get(rule.callable)
+        return function(scope.context, result) if with_result else function(scope.context)
+    names = scope.names(result=result) if with_result else scope.names()
+    return await _evaluate(rule, names, world)
+
+
+async def _holds(rule: Rule, scope: Scope, world: World, **options: Any) -> bool:
+    value = await _rule(rule, scope, world, **options)
+    if not isinstance(value, bool):
+        raise ExpressionError(f"a condition gives true or false, not {value!r:.100}: {rule!s:.200}")
+    return value
+
+
+async def _checked(step: Step, result: dict[str, Any], scope: Scope, world: World) -> dict[str, Any]:
+    if step.output_schema is not None:
+        _match_schema(step.output_schema, result)
+    if step.validation is not None and not await _holds(step.validation, scope, world, result=result, with_result=True):
+        raise ValidationFailed(f"the result does not pass the step's validation: {step.validation!s:.200}")
+    if step.result_processor is None:
+        return result
+    made = await _rule(step.result_processor, scope, world, result=result, with_result=True)
+    if not isinstance(made, dict):
+        raise ExpressionError(f"a result_processor gives an object, not {made!r:.100}")
+    return made
+
+
+def _match_schema(schema: dict[str, Any], result: dict[str, Any]) -> None:
+    from jsonschema import Draft202012Validator  # most steps have no schema
+
+    # `inference` puts the structured answer beside its text.
+    subject = result["object"] if "object" in result else result
+    errors = sorted(Draft202012Validator(schema).iter_errors(subject), key=lambda e: e.json_path)
+    if errors:
+        told = "; ".join(f"{error.json_path}: {error.message:.200}" for error in errors[:5])
+        raise OutputSchemaMismatch(f"the result does not match output_schema: {told}")
+
+
+def _job(name: str, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "kind": "call",
+        "function": name,
+        "agent": call.agent.to_json(),
+        "context": dict(call.context),
+        "idempotency_key": call.idempotency_key,
+        "model": call.model,
+        "output_schema": call.output_schema,
+        "parameters": parameters,
+    }
+
+
+def _listener(call: Call) -> Callable[[dict[str, Any]], None]:
+    def listen(message: dict[str, Any]) -> None:
+        if "token" in message:
+            call.emit(message["token"])
+        elif "log" in message:
+            call.log_lines.append(message["log"])
+
+    return listen
+
+
+def _usage(result: Mapping[str, Any]) -> Usage:
+    usage = result.get("usage")
+    if not isinstance(usage, Mapping):
+        return Usage()
+    return Usage(
+        input_tokens=int(usage.get("input_tokens") or 0),
+        output_tokens=int(usage.get("output_tokens") or 0),
+        cost=float(usage.get("cost") or 0),
+    )
+
+
+def _masked_logs(footprint: Footprint, call: Call, mask: Mask) -> Footprint:
+    lines = [line | {"message": mask.text(str(line["message"]))} for line in call.log_lines]
+    return Footprint(lines, footprint.usage, footprint.cpu_seconds, footprint.peak_memory_bytes)

@@ -1,0 +1,121 @@
+"""Helper processes for what must be stopped for certain: plain functions, and expressions that may take long.
+
+Each is a process group of its own and is stopped by SIGKILL to the group. They are forked from a fork server that
+has Django loaded; all of them die with the process that started them.
+"""
+
+import asyncio
+import json
+import signal
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from typing import Any, Protocol
+
+from workflows.errors import HelperDied
+from workflows.process_group import kill_group
+
+Message = dict[str, Any]
+
+
+class _Process(Protocol):
+    pid: int | None
+    exitcode: int | None
+
+    def join(self, timeout: float | None = None) -> None: ...
+
+
+class _Helper:
+    def __init__(self) -> None:
+        context = get_context("forkserver")
+        context.set_forkserver_preload(["workflows.helper_child"])
+        from workflows.helper_child import serve
+
+        self._connection: Connection
+        self._connection, other_end = context.Pipe()
+        self._process: _Process = context.Process(target=serve, args=(other_end,), daemon=True)
+        self._process.start()  # type: ignore[attr-defined]
+        other_end.close()
+
+    def converse(self, job: bytes, on_message: Callable[[Message], None]) -> Message:
+        """Send a job and wait for its answer; blocks. Raises `HelperDied`."""
+        try:
+            self._connection.send_bytes(job)
+            while True:
+                message: Message = json.loads(self._connection.recv_bytes())
+                if "result" in message or "error" in message:
+                    return message
+                on_message(message)
+        except (EOFError, OSError):
+            raise self._died() from None
+
+    def _died(self) -> HelperDied:
+        self._process.join(5)
+        code = self._process.exitcode
+        if code is not None and code < 0:
+            name = signal.Signals(-code).name
+            hint = " (often: out of memory)" if name == "SIGKILL" else ""
+            return HelperDied(f"the function's process was ended by {name}{hint}", signal=-code)
+        return HelperDied(f"the function's process ended by itself with code {code}")
+
+    def kill(self) -> None:
+        if self._process.pid is not None:
+            kill_group(self._process.pid)
+
+    def close(self) -> None:
+        """Kill it, and wait until it is gone."""
+        self.kill()
+        self._process.join(5)
+        self._connection.close()
+
+
+class HelperPool:
+    """At most ``limit`` helpers at once, started at need and kept for the next job. Belongs to one event loop."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._slots = asyncio.Semaphore(limit)
+        self._idle: list[_Helper] = []
+        self._threads: ThreadPoolExecutor | None = None
+
+    async def ask(self, job: Message, *, timeout: float, on_message: Callable[[Message], None] = lambda _: None) -> Message:
+        """The answer to a job: ``result`` or ``error``, ``cpu_seconds``, ``peak_memory_bytes``.
+
+        ``timeout`` (seconds) starts when a helper is free. Raises `TimeoutError`, `HelperDied`; then, and when
+        cancelled, the helper and all that it started are killed.
+        """
+        loop = asyncio.get_running_loop()
+        encoded = json.dumps(job).encode()
+        async with self._slots:
+            helper = self._idle.pop() if self._idle else await self._in_thread(_Helper)
+            try:
+                async with asyncio.timeout(timeout):
+                    answer = await self._in_thread(
+                        helper.converse, encoded, lambda message: loop.call_soon_threadsafe(on_message, message)
+                    )
+            except BaseException:
+                helper.kill()  # ends the thread's wait too; closing waits for the end of the process
+                self._executor().submit(helper.close)
+                raise
+            self._idle.append(helper)
+            return answer
+
+    async def close(self) -> None:
+        """Kill all helpers and wait until they are gone."""
+        for helper in self._idle:
+            helper.kill()
+        for helper in self._idle:
+            await self._in_thread(helper.close)
+        self._idle.clear()
+        if self._threads is not None:
+            await asyncio.to_thread(self._threads.shutdown)
+
+    async def _in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._executor(), function, *arguments)
+
+    def _executor(self) -> ThreadPoolExecutor:
+        if self._threads is None:
+            # One more than slots, so that closing a killed helper never waits for a free thread.
+            self._threads = ThreadPoolExecutor(self._limit + 1, thread_name_prefix="helper")
+        return self._threads

@@ -1,0 +1,157 @@
+"""The one thread of a loop that talks to the database, so that the loop itself never waits for it.
+
+Changes that come in while a commit is under way are written together in the next one (group commit).
+"""
+
+import asyncio
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from django.db import InterfaceError, OperationalError, connection
+
+from workflows import changes
+from workflows.changes import Change
+from workflows.errors import LeaseLost
+
+logger = logging.getLogger(__name__)
+Value = TypeVar("Value")
+
+LARGEST_GROUP = 200
+LONGEST_PAUSE = 1.0  # seconds between tries while the database does not answer
+
+
+@dataclass(slots=True)
+class _Job:
+    future: asyncio.Future[Any]
+    change: Change | None = None
+    call: Callable[[], Any] | None = None
+
+
+class Ledger:
+    """Belongs to one event loop. Jobs are done in the order in which they were asked for."""
+
+    def __init__(self, on_written: Callable[[Change], None] = lambda _: None) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._on_written = on_written
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._serve, name="ledger", daemon=True)
+        self._closing = False
+        self._thread.start()
+
+    async def commit(self, change: Change | None) -> None:
+        """Write a change; it waits as long as the database is away. Raises `LeaseLost`."""
+        if change is not None:
+            await self._ask(_Job(self._loop.create_future(), change=change))
+
+    async def call(self, function: Callable[..., Value], *arguments: Any) -> Value:
+        """Call a function that uses the database. Raises whatever it raises."""
+        value: Value = await self._ask(_Job(self._loop.create_future(), call=lambda: function(*arguments)))
+        return value
+
+    async def close(self) -> None:
+        """Wait for what was asked for, then close the connection."""
+        self._closing = True
+        self._jobs.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    async def _ask(self, job: _Job) -> Any:
+        self._jobs.put(job)
+        return await job.future
+
+    # --- In the thread ---
+
+    def _serve(self) -> None:
+        try:
+            while (job := self._jobs.get()) is not None:
+                group, following = self._group(job)
+                if group:
+                    self._write(group)
+                if following is None:
+                    continue
+                if following.call is None:
+                    return  # closed while a group was being collected
+                self._answer([(following, *_outcome(following.call))])
+        finally:
+            connection.close()
+
+    def _group(self, job: _Job) -> tuple[list[_Job], _Job | None]:
+        """The changes at the head of the queue, and the call that follows them, if one does."""
+        group: list[_Job] = []
+        following: _Job | None = job
+        while following is not None and following.change is not None:
+            group.append(following)
+            if len(group) == LARGEST_GROUP:
+                return group, None
+            try:
+                following = self._jobs.get_nowait()
+            except queue.Empty:
+                return group, None
+        if following is None:
+            self._jobs.put(None)  # the sign to end: seen again after this group
+        return group, following
+
+    def _write(self, group: list[_Job]) -> None:
+        try:
+            lost = self._persistently([job.change for job in group if job.change is not None])
+        except Exception as error:
+            if len(group) == 1:
+                self._answer([(group[0], None, error)])
+                return
+            for job in group:  # one of them can't be written: the others must not suffer
+                self._write([job])
+            return
+        answers = []
+        for job in group:
+            assert job.change is not None
+            if job.change.run_id in lost:
+                answers.append((job, None, LeaseLost(f"run {job.change.run_id} is held by another worker")))
+            else:
+                self._on_written(job.change)
+                answers.append((job, None, None))
+        self._answer(answers)
+
+    def _persistently(self, group: list[Change]) -> set[Any]:
+        pause, since = 0.02, time.monotonic()
+        while True:
+            try:
+                lost = changes.write(group)
+            except (OperationalError, InterfaceError) as error:
+                if self._closing and time.monotonic() - since > 5:
+                    raise
+                if pause == 0.02:
+                    logger.error("The database does not take writes; trying until it does: %s", error)
+                connection.close()
+                time.sleep(pause)
+                pause = min(pause * 2, LONGEST_PAUSE)
+            else:
+                if pause > 0.02:
+                    logger.info("The database takes writes again after %.1f s.", time.monotonic() - since)
+                return lost
+
+    def _answer(self, answers: list[tuple[_Job, Any, BaseException | None]]) -> None:
+        self._loop.call_soon_threadsafe(_settle, answers)
+
+
+def _outcome(call: Callable[[], Any]) -> tuple[Any, BaseException | None]:
+    try:
+        return call(), None
+    except (OperationalError, InterfaceError) as error:
+        connection.close()  # the next call gets a fresh one
+        return None, error
+    except Exception as error:
+        return None, error
+
+
+def _settle(answers: list[tuple[_Job, Any, BaseException | None]]) -> None:
+    for job, value, error in answers:
+        if job.future.done():  # cancelled meanwhile
+            continue
+        if error is not None:
+            job.future.set_exception(error)
+        else:
+            job.future.set_result(value)

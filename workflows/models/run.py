@@ -1,0 +1,180 @@
+"""Runs and the results of their steps."""
+
+import os
+import time
+import uuid
+from datetime import datetime
+from typing import Self
+
+from django.db import models
+from django.db.models import Q
+
+from workflows.definitions.models import Definition
+from workflows.models.fields import JSONText
+from workflows.models.worker import Worker
+from workflows.models.workflow import Workflow, WorkflowVersion, parsed_version
+from workflows.states import RUN_ACTIVE, RUN_ENDED, RunStatus, StepStatus
+
+
+def new_run_id() -> uuid.UUID:
+    """A UUID version 7 (RFC 9562): 48 bits of Unix milliseconds, then random bits; sorts by time."""
+    value = int.from_bytes(os.urandom(10))
+    milliseconds = time.time_ns() // 1_000_000
+    random_a, random_b = value >> 68, value & ((1 << 62) - 1)
+    return uuid.UUID(int=milliseconds << 80 | 7 << 76 | random_a << 64 | 2 << 62 | random_b)
+
+
+class RunQuerySet(models.QuerySet["Run"]):
+    def active(self) -> Self:
+        """Runs that have not ended."""
+        return self.filter(status__in=RUN_ACTIVE)
+
+    def ended(self) -> Self:
+        return self.filter(status__in=RUN_ENDED)
+
+    def due(self, now: datetime) -> Self:
+        """Runs without holder whose time has come, in the order in which they are claimed."""
+        return self.filter(worker__isnull=True, due_at__lte=now).order_by("-priority", "due_at", "id")
+
+    def lease_expired(self, now: datetime) -> Self:
+        """Runs whose holder did not renew in time."""
+        return self.filter(worker__expires_at__lte=now)
+
+
+class Run(models.Model):
+    """One execution of a workflow version. A row that has not ended has a live holder, a ``due_at`` or a named wait."""
+
+    id = models.UUIDField(primary_key=True, default=new_run_id, editable=False)
+    workflow = models.ForeignKey(Workflow, on_delete=models.PROTECT, related_name="runs")
+    version = models.ForeignKey(WorkflowVersion, on_delete=models.PROTECT, related_name="runs")
+    status = models.CharField(max_length=12, choices=RunStatus.choices, default=RunStatus.QUEUED)
+    trigger = models.CharField(max_length=20, default="api")
+    actor = models.CharField(max_length=200, default="")
+    priority = models.SmallIntegerField(default=0)
+    attempt = models.PositiveIntegerField(default=1)
+    input = JSONText(default=dict)
+
+    # Lease: who holds the run; every write is conditional on the epoch, which each claim raises.
+    worker = models.ForeignKey(Worker, null=True, on_delete=models.SET_NULL, related_name="runs")
+    epoch = models.PositiveIntegerField(default=0)
+    recoveries = models.PositiveIntegerField(default=0)
+    # When a run without holder is to be claimed: for queued runs since when, for waiting ones the end of the wait.
+    due_at = models.DateTimeField(null=True)
+
+    created_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True)
+    deadline_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+
+    current_step = models.CharField(max_length=500, blank=True, default="")
+    total_steps = models.PositiveIntegerField(default=0)
+    successful_steps = models.PositiveIntegerField(default=0)
+    failed_steps = models.PositiveIntegerField(default=0)
+    skipped_steps = models.PositiveIntegerField(default=0)
+    retried_steps = models.PositiveIntegerField(default=0)
+    success = models.BooleanField(null=True)
+    partial = models.BooleanField(default=False)
+    error_code = models.CharField(max_length=100, blank=True, default="")
+    error_message = models.TextField(blank=True, default="")
+    input_tokens = models.PositiveIntegerField(default=0)
+    output_tokens = models.PositiveIntegerField(default=0)
+    cost = models.FloatField(default=0)
+
+    # Audit chain of this run: number and hash of its newest event.
+    event_seq = models.PositiveIntegerField(default=0)
+    event_head = models.CharField(max_length=64, blank=True, default="")
+
+    objects = RunQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            models.Index(
+                "priority", "due_at", name="run_due", condition=Q(worker__isnull=True, due_at__isnull=False)
+            ),
+            models.Index(fields=["workflow", "-id"], name="run_of_workflow"),
+            models.Index(fields=["status", "-id"], name="run_by_status"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+    @property
+    def has_ended(self) -> bool:
+        return self.status in RUN_ENDED
+
+    @property
+    def definition(self) -> Definition:
+        """The definition that it started with."""
+        return parsed_version(self.version_id)
+
+    @property
+    def executed_steps(self) -> int:
+        return self.successful_steps + self.failed_steps
+
+    @property
+    def progress(self) -> float:
+        """Share of the definition's steps that have ended, from 0 to 1."""
+        ended = self.executed_steps + self.skipped_steps
+        return min(1.0, ended / self.total_steps) if self.total_steps else 0.0
+
+    def execution_ms(self, now: datetime) -> float:
+        """Milliseconds from the first claim to the end, or to ``now``."""
+        if self.started_at is None:
+            return 0.0
+        return ((self.ended_at or now) - self.started_at).total_seconds() * 1000
+
+
+class StepResult(models.Model):
+    """What one execution of a step did. At most one row of a (run, path) is not superseded."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="steps")
+    path = models.CharField(max_length=500)
+    step_id = models.CharField(max_length=100)
+    name = models.CharField(max_length=500, default="")
+    agent = models.CharField(max_length=200, default="")
+    function = models.CharField(max_length=200, default="")
+    status = models.CharField(max_length=12, choices=StepStatus.choices)
+    superseded = models.BooleanField(default=False)
+    # How often a result of this path was discarded before: part of the idempotency key.
+    discards = models.PositiveIntegerField(default=0)
+
+    parameters = JSONText(null=True)  # as rendered, secrets masked
+    result = JSONText(null=True)
+    error_code = models.CharField(max_length=100, default="")
+    error_message = models.TextField(default="")
+    reason = models.CharField(max_length=100, default="")  # why it was skipped, or where its result came from
+    # Attempts that have ended, in order: {number, started_at, ended_at, error, error_code, trace, retry_in, interrupted}
+    attempts = JSONText(default=list)
+    attempt = models.PositiveIntegerField(default=0)  # the newest attempt's number, counted before it starts
+    logs = JSONText(default=list)
+
+    started_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    ended_seq = models.PositiveIntegerField(null=True)  # number of the event that ended it: the order of ending
+    duration_ms = models.FloatField(default=0)
+    input_tokens = models.PositiveIntegerField(default=0)
+    output_tokens = models.PositiveIntegerField(default=0)
+    cost = models.FloatField(default=0)
+    cpu_seconds = models.FloatField(null=True)  # of the helper process, where there was one
+    peak_memory_bytes = models.BigIntegerField(null=True)
+
+    class Meta:
+        ordering = ["run", "id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["run", "path"], condition=Q(superseded=False), name="step_result_unique"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.run_id}:{self.path}"
+
+    @property
+    def idempotency_key(self) -> str:
+        """``<run id>:<path>``, with ``:<n>`` after its result was discarded n times."""
+        return idempotency_key(self.run_id, self.path, self.discards)
+
+
+def idempotency_key(run_id: uuid.UUID, path: str, discards: int) -> str:
+    return f"{run_id}:{path}" + (f":{discards}" if discards else "")

@@ -1,0 +1,59 @@
+"""Loops that hold runs, and what other processes ask of them."""
+
+import uuid
+from datetime import datetime
+from typing import Self
+
+from django.db import models
+
+from workflows.models.fields import JSONText
+
+
+class WorkerQuerySet(models.QuerySet["Worker"]):
+    def live(self, now: datetime) -> Self:
+        """Workers whose lease has not expired at ``now`` (the database's clock)."""
+        return self.filter(expires_at__gt=now)
+
+
+class Worker(models.Model):
+    """One process that may hold runs, and holds them until ``expires_at`` unless it renews."""
+
+    class Kind(models.TextChoices):
+        WORKER = "worker"  # a loop in a django-q2 worker
+        WEB = "web"  # the loop of a web process
+        LOCAL = "local"  # a loop that carries out one run: the builder's run(), run_workflow
+        PACEMAKER = "pacemaker"  # `manage.py worker` itself: holds no runs, and says that its machine is served
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    host = models.CharField(max_length=200)
+    pid = models.PositiveIntegerField()
+    parent_pid = models.PositiveIntegerField(default=0)  # the cluster that a loop belongs to
+    # When the process started, in clock ticks since boot: tells a reused pid from the process that registered.
+    process_started = models.BigIntegerField(default=0)
+    started_at = models.DateTimeField()
+    expires_at = models.DateTimeField(db_index=True)
+
+    objects = WorkerQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-started_at"]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.host}:{self.pid}"
+
+
+class RunRequest(models.Model):
+    """A verb for a run that a worker holds; the holder turns it into a transition and deletes it in the same commit."""
+
+    class Verb(models.TextChoices):
+        CANCEL = "cancel"
+
+    run = models.ForeignKey("Run", on_delete=models.CASCADE, related_name="requests")
+    verb = models.CharField(max_length=20, choices=Verb.choices)
+    actor = models.CharField(max_length=200)
+    arguments = JSONText(default=dict)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.run_id}"

@@ -1,0 +1,149 @@
+"""What keeps runs moving when a message is lost, late or doubled, or when a worker or a whole cluster is gone.
+
+Once a second the pacemaker of a machine asks whether anything is due, and rings. Several are harmless: a claim is one
+guarded statement. It also watches its own django-q2 cluster, which can look alive and take nothing (a worker that is
+killed while it waits for a task leaves the cluster's queue locked).
+"""
+
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import DatabaseError, connections
+
+from workflows import claims, dispatch, tasks
+from workflows.claims import Identity
+from workflows.models import Run, Worker
+from workflows.process_group import die_with_parent, kill_group
+
+logger = logging.getLogger(__name__)
+
+TICK = 1.0
+SWEEP_EVERY = 10.0
+STUCK_AFTER = timedelta(seconds=3)  # a due run that nobody claims for so long, though no loop is at work here
+STARTING = 10.0  # seconds that a cluster gets to come up
+STOP_MARGIN = 3.0  # seconds beyond the grace after which what is left is killed
+
+
+class Cluster:
+    """A django-q2 cluster in a process group of its own."""
+
+    def __init__(self) -> None:
+        connections.close_all()  # a connection must not be shared with the fork
+        self._process = multiprocessing.get_context("fork").Process(target=_cluster, name="cluster")
+        self._process.start()
+        self.started = time.monotonic()
+
+    @property
+    def pid(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
+
+    def is_alive(self) -> bool:
+        return self._process.is_alive()
+
+    def stop(self, grace: float) -> None:
+        """Have the loops end within ``grace`` seconds; then kill whatever is left."""
+        for pid in _loops():
+            os.kill(pid, signal.SIGTERM)
+        if self.is_alive():
+            os.kill(self.pid, signal.SIGTERM)
+        self._process.join(grace + STOP_MARGIN)
+        self.kill()
+
+    def kill(self) -> None:
+        kill_group(self.pid)
+        self._process.join()
+
+
+class Pacemaker:
+    """Ticks until it is stopped."""
+
+    def __init__(self) -> None:
+        self._who = Identity.new(Worker.Kind.PACEMAKER)
+        self._cluster = Cluster()
+        self._stop = threading.Event()
+        self._swept = 0.0
+        self._database_away = False
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def run(self) -> None:
+        """Tick once a second; returns when stopped, with nothing left running."""
+        try:
+            while not self._stop.wait(TICK):
+                self._tick_safely()
+        finally:
+            self._cluster.stop(settings.GRACE_SECONDS)
+            self._leave()
+
+    def _tick_safely(self) -> None:
+        try:
+            self._tick()
+        except DatabaseError as error:
+            if not self._database_away:
+                logger.error("The database can't be reached; trying every second: %s", error)
+            self._database_away = True
+            connections.close_all()
+        else:
+            if self._database_away:
+                logger.info("The database can be reached again.")
+            self._database_away = False
+
+    def _tick(self) -> None:
+        claims.enter(self._who)
+        claims.expire_dead(self._who.host)
+        now = claims.database_now()
+        if Run.objects.due(now).exists() or Run.objects.lease_expired(now).exists():
+            dispatch.ring()
+        self._watch_cluster(now)
+        if time.monotonic() - self._swept > SWEEP_EVERY:
+            self._swept = time.monotonic()
+            tasks.sweep()
+
+    def _watch_cluster(self, now: datetime) -> None:
+        if not self._cluster.is_alive():
+            logger.error("The django-q2 cluster has ended; a fresh one is started.")
+        elif time.monotonic() - self._cluster.started < STARTING or not _is_stuck(now):
+            return
+        else:
+            logger.error("The django-q2 cluster takes no tasks though runs are due; a fresh one takes its place.")
+        old, self._cluster = self._cluster, Cluster()
+        old.kill()
+
+    def _leave(self) -> None:
+        try:
+            claims.leave(self._who)
+        except DatabaseError as error:
+            logger.warning("The database could not be told that this worker stops: %s", error)
+
+
+def _is_stuck(now: datetime) -> bool:
+    return Run.objects.due(now - STUCK_AFTER).exists() and not _loops()
+
+
+def _loops() -> list[int]:
+    """Process ids of the loops at work on this machine."""
+    try:
+        live = Worker.objects.live(claims.database_now()).filter(kind=Worker.Kind.WORKER)
+        rows = list(live.filter(host=claims.Identity.new("").host))
+    except DatabaseError:
+        return []
+    return [row.pid for row in rows if claims.process_started(row.pid) == row.process_started]
+
+
+def _cluster() -> None:
+    os.setpgid(0, 0)
+    die_with_parent()
+    os.register_at_fork(after_in_child=die_with_parent)  # django-q2's processes, too
+    from django_q.cluster import Cluster as QCluster
+
+    cluster = QCluster()
+    cluster.start()
+    cluster.sentinel.join()

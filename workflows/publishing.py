@@ -1,0 +1,135 @@
+"""Saving definitions: every change makes an immutable version, and an event that says who made it."""
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from workflows import audit, runs
+from workflows.definitions import Definition, checksum, to_dict
+from workflows.errors import VersionConflict, WorkflowExists, WorkflowNotFound
+from workflows.models import Step, Workflow, WorkflowVersion
+
+# Keys of a step's definition that have a column of their own in the mirror rows; the others stand in `options`.
+STEP_COLUMNS = frozenset({
+    "step_id", "step_name", "agent_id", "function_name", "parameters", "timeout_seconds", "max_retries",
+    "continue_on_failure",
+})  # fmt: skip
+
+
+def current(workflow_id: str) -> Workflow:
+    """The workflow of that id that is not archived, with its current version. Raises `WorkflowNotFound`."""
+    workflow = Workflow.objects.active().select_related("current").filter(workflow_id=workflow_id).first()
+    if workflow is None:
+        raise WorkflowNotFound(f"there is no workflow {workflow_id!r}")
+    return workflow
+
+
+@transaction.atomic
+def create(definition: Definition, *, actor: str, note: str = "") -> Workflow:
+    """Store a new workflow as its version 1. Raises `WorkflowExists` if the id is taken."""
+    workflow = Workflow(workflow_id=definition.workflow_id)
+    _describe(workflow, definition)
+    try:
+        with transaction.atomic():
+            workflow.save()
+    except IntegrityError:
+        raise WorkflowExists(
+            f"a workflow {definition.workflow_id!r} exists already; PUT changes it, DELETE archives it"
+        ) from None
+    _add_version(workflow, definition, 1, actor, note)
+    return workflow
+
+
+@transaction.atomic
+def revise(
+    workflow_id: str, definition: Definition, *, actor: str, note: str = "", expected_version: int | None = None
+) -> Workflow:
+    """Store a new version, unless nothing changed.
+
+    Raises `WorkflowNotFound`, and `VersionConflict` if the current version is not ``expected_version``.
+    """
+    workflow = current(workflow_id)
+    workflow = Workflow.objects.select_for_update().get(pk=workflow.pk)
+    newest = workflow.current
+    assert newest is not None
+    if expected_version is not None and expected_version != newest.number:
+        raise VersionConflict(
+            f"workflow {workflow_id!r} is at version {newest.number}, not {expected_version}: read it again first"
+        )
+    if checksum(definition) != newest.checksum:
+        workflow.workflow_id = definition.workflow_id
+        _describe(workflow, definition)
+        _add_version(workflow, definition, newest.number + 1, actor, note)
+    return workflow
+
+
+def save(definition: Definition, *, actor: str, note: str = "") -> Workflow:
+    """Create the workflow, or revise the one of that id."""
+    if Workflow.objects.active().filter(workflow_id=definition.workflow_id).exists():
+        return revise(definition.workflow_id, definition, actor=actor, note=note)
+    return create(definition, actor=actor, note=note)
+
+
+@transaction.atomic
+def archive(workflow_id: str, *, actor: str) -> Workflow:
+    """Free the id and cancel the active runs; versions, runs and events stay."""
+    workflow = current(workflow_id)
+    workflow.archived_at = timezone.now()
+    workflow.save(update_fields=["archived_at", "updated_at"])
+    audit.record("workflow_archived", actor=actor, subject=workflow_id)
+    for run_id in workflow.runs.active().values_list("id", flat=True):
+        runs.cancel(run_id, actor=actor)
+    return workflow
+
+
+def _describe(workflow: Workflow, definition: Definition) -> None:
+    workflow.name = definition.name
+    workflow.description = definition.description
+    workflow.tags = list(definition.tags)
+    workflow.total_steps = len(definition.steps)
+
+
+def _add_version(workflow: Workflow, definition: Definition, number: int, actor: str, note: str) -> None:
+    version = WorkflowVersion.objects.create(
+        workflow=workflow,
+        number=number,
+        definition=to_dict(definition),
+        checksum=checksum(definition),
+        author=actor,
+        note=note,
+    )
+    workflow.current = version
+    workflow.save()
+    workflow.steps.all().delete()
+    Step.objects.bulk_create(_mirror(workflow, definition))
+    audit.record(
+        "workflow_created" if number == 1 else "workflow_revised",
+        actor=actor,
+        subject=workflow.workflow_id,
+        version=number,
+        checksum=version.checksum,
+        note=note,
+    )
+
+
+def _mirror(workflow: Workflow, definition: Definition) -> list[Step]:
+    rows = []
+    for position, (step, written) in enumerate(zip(definition.steps, to_dict(definition)["steps"], strict=True)):
+        rule = step.precondition if isinstance(step.precondition, str) else ""
+        own = STEP_COLUMNS | ({"precondition"} if rule else set())
+        rows.append(
+            Step(
+                workflow=workflow,
+                position=position,
+                step_id=step.step_id,
+                name=step.step_name or "",
+                agent=step.agent_id,
+                function=step.function_name,
+                parameters=step.parameters,
+                timeout_seconds=step.timeout_seconds,
+                max_retries=step.max_retries,
+                continue_on_failure=step.continue_on_failure,
+                precondition=rule,
+                options={key: value for key, value in written.items() if key not in own},
+            )
+        )
+    return rows

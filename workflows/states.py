@@ -1,0 +1,107 @@
+"""Statuses of runs and steps, and the table of transitions that are allowed.
+
+``docs/state_machine.md`` draws these tables. :mod:`workflows.transitions` is the only writer of a status.
+"""
+
+from django.db.models import TextChoices
+
+
+class RunStatus(TextChoices):
+    QUEUED = "queued"
+    RUNNING = "running"
+    WAITING = "waiting"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    TIMED_OUT = "timed_out"
+
+
+class StepStatus(TextChoices):
+    PENDING = "pending"
+    RUNNING = "running"
+    RETRYING = "retrying"
+    WAITING = "waiting"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    CANCELLED = "cancelled"
+    TIMED_OUT = "timed_out"
+
+
+class WorkflowStatus(TextChoices):
+    """What a workflow shows in lists: the status of its newest run, or that it never ran."""
+
+    REGISTERED = "registered"
+
+
+RUN_TRANSITIONS: dict[str, frozenset[str]] = {
+    RunStatus.QUEUED: frozenset(
+        {RunStatus.RUNNING, RunStatus.PAUSED, RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.TIMED_OUT}
+    ),
+    RunStatus.RUNNING: frozenset(
+        {
+            RunStatus.QUEUED,
+            RunStatus.WAITING,
+            RunStatus.PAUSED,
+            RunStatus.COMPLETED,
+            RunStatus.FAILED,
+            RunStatus.CANCELLED,
+            RunStatus.TIMED_OUT,
+        }
+    ),
+    RunStatus.WAITING: frozenset(
+        {RunStatus.QUEUED, RunStatus.PAUSED, RunStatus.CANCELLED, RunStatus.TIMED_OUT}
+    ),
+    RunStatus.PAUSED: frozenset({RunStatus.QUEUED, RunStatus.CANCELLED, RunStatus.TIMED_OUT}),
+    RunStatus.COMPLETED: frozenset(),
+    # `retry` is the only arrow out of these three.
+    RunStatus.FAILED: frozenset({RunStatus.QUEUED}),
+    RunStatus.CANCELLED: frozenset({RunStatus.QUEUED}),
+    RunStatus.TIMED_OUT: frozenset({RunStatus.QUEUED}),
+}
+
+STEP_TRANSITIONS: dict[str, frozenset[str]] = {
+    StepStatus.PENDING: frozenset(
+        {
+            StepStatus.RUNNING,
+            StepStatus.SKIPPED,
+            StepStatus.FAILED,
+            StepStatus.CANCELLED,
+            StepStatus.TIMED_OUT,
+        }
+    ),
+    StepStatus.RUNNING: frozenset(
+        {
+            StepStatus.RUNNING,  # executed again after its worker was lost
+            StepStatus.RETRYING,
+            StepStatus.WAITING,
+            StepStatus.COMPLETED,
+            StepStatus.FAILED,
+            StepStatus.CANCELLED,
+            StepStatus.TIMED_OUT,
+        }
+    ),
+    StepStatus.RETRYING: frozenset(
+        {StepStatus.RUNNING, StepStatus.FAILED, StepStatus.CANCELLED, StepStatus.TIMED_OUT}
+    ),
+    StepStatus.WAITING: frozenset(
+        {
+            StepStatus.RUNNING,
+            StepStatus.COMPLETED,
+            StepStatus.FAILED,
+            StepStatus.CANCELLED,
+            StepStatus.TIMED_OUT,
+        }
+    ),
+    StepStatus.COMPLETED: frozenset(),
+    StepStatus.FAILED: frozenset(),
+    StepStatus.SKIPPED: frozenset(),
+    StepStatus.CANCELLED: frozenset(),
+    StepStatus.TIMED_OUT: frozenset(),
+}
+
+RUN_ENDED = frozenset({RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.TIMED_OUT})
+RUN_ACTIVE = frozenset(RunStatus) - RUN_ENDED
+STEP_ENDED = frozenset(status for status, following in STEP_TRANSITIONS.items() if not following)
+STEP_FAILED = frozenset({StepStatus.FAILED, StepStatus.TIMED_OUT})

@@ -1,0 +1,38 @@
+"""What django-q2 workers do. Tasks carry no state: what is to be done stands in the rows."""
+
+import asyncio
+import signal
+
+from django.conf import settings
+from django.db import connections
+
+from workflows import claims, runs
+from workflows.engine import Engine
+from workflows.models import RunRequest, StreamText, Worker
+from workflows.states import RUN_ENDED
+
+LOOP_SECONDS = 600  # after so long a loop claims no more, so that django-q2 can recycle its process
+
+
+def run_loop() -> None:
+    """Claim and carry out due runs until none is left. Returns at once if enough loops are at work."""
+    asyncio.run(_loop())
+    connections.close_all()
+
+
+async def _loop() -> None:
+    engine = Engine(Worker.Kind.WORKER, capacity=settings.RUNS_PER_WORKER)
+    stopping: set[asyncio.Task[None]] = set()
+    asyncio.get_running_loop().add_signal_handler(
+        signal.SIGTERM, lambda: stopping.add(asyncio.create_task(engine.finish(settings.GRACE_SECONDS)))
+    )
+    await engine.work(LOOP_SECONDS, most=settings.WORKERS)
+
+
+def sweep() -> None:
+    """Put away what lost workers left: requests that nobody reads, streamed text of ended runs, old worker rows."""
+    runs.settle_requests()
+    RunRequest.objects.filter(run__status__in=RUN_ENDED).delete()
+    StreamText.objects.filter(run__status__in=RUN_ENDED).delete()
+    day_ago = claims.database_now() - claims.A_DAY
+    Worker.objects.filter(expires_at__lt=day_ago, runs__isnull=True).delete()
