@@ -9,6 +9,8 @@ from pathlib import Path
 import environ
 from django.core.management.utils import get_random_secret_key
 
+from kolosal import __version__
+
 from kolosal.theme import UNFOLD  # noqa: F401  (the admin reads it as a setting)
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -39,6 +41,7 @@ ENVIRONMENT: dict[str, tuple[str, str]] = {
     "KOLOSAL_EXPRESSION_SECONDS": ("0.25", "Time limit of one evaluation of an expression."),
     "KOLOSAL_HELPERS": ("2", "Helper processes for plain functions that one loop keeps ready."),
     "KOLOSAL_MAX_BODY_BYTES": ("10485760", "Size limit of a request body."),
+    "KOLOSAL_FUNCTIONS": ("empty", "Python modules with functions of your own, besides installed packages."),
     "KOLOSAL_INFERENCE_URL": ("empty", "Base URL of an OpenAI-compatible server, such as `http://localhost:11434/v1`."),
     "KOLOSAL_INFERENCE_MODEL": ("empty", "Model to ask for where an agent names none."),
     "KOLOSAL_INFERENCE_API_KEY": ("empty", "Key for that server."),
@@ -92,6 +95,7 @@ INSTALLED_APPS = [
     "rest_framework",
     "django_filters",
     "drf_spectacular",
+    "drf_spectacular_sidecar",
     "knox",
     "django_q",
     "agents",
@@ -99,6 +103,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "kolosal.middleware.ChunkedBody",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -189,6 +194,7 @@ Q_CLUSTER = {
 
 AGENTS_FILE = BASE_DIR / "config" / "agents.yaml"
 EXAMPLES_DIR = BASE_DIR / "config" / "workflows"
+FUNCTION_MODULES = env.list("KOLOSAL_FUNCTIONS", default=[])
 INFERENCE_URL = env.str("KOLOSAL_INFERENCE_URL", default="")
 INFERENCE_MODEL = env.str("KOLOSAL_INFERENCE_MODEL", default="")
 INFERENCE_API_KEY = env.str("KOLOSAL_INFERENCE_API_KEY", default="")
@@ -199,6 +205,41 @@ HTTP_MAX_BYTES = env.int("KOLOSAL_HTTP_MAX_BYTES", default=5 * 1024 * 1024)
 # --- Web -------------------------------------------------------------------------------------------------------------
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = env.int("KOLOSAL_MAX_BODY_BYTES", default=10 * 1024 * 1024)
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 20_000  # the workflow form: 13 fields for each of up to 1,000 steps
+CSRF_FAILURE_VIEW = "kolosal.error_handler.csrf_failure"
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "kolosal.authentication.TokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+        "kolosal.authentication.LocalAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["kolosal.authentication.NamedPermission"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "workflows.api.rendering.Negotiation",
+    "DEFAULT_METADATA_CLASS": None,
+    "DEFAULT_PARSER_CLASSES": ["workflows.api.parsers.JSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["kolosal.envelope.EnvelopeRenderer"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "kolosal.error_handler.explain",
+    "URL_FORMAT_OVERRIDE": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Kolosal Workflows",
+    "VERSION": __version__,
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["kolosal.authentication.NamedPermission"],
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "RunStatusEnum": "workflows.states.RunStatus.choices",
+        "StepStatusEnum": "workflows.states.StepStatus.choices",
+    },
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "kolosal.schema.complete",
+    ],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+}
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
@@ -223,5 +264,5 @@ LOGGING = {
     "formatters": {"plain": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
-    "loggers": {"httpx": {"level": "WARNING"}, "httpx2": {"level": "WARNING"}, "openai": {"level": "WARNING"}},
+    "loggers": {name: {"level": "WARNING"} for name in ("django-q", "httpx2", "httpcore2", "openai", "primp")},
 }

@@ -1,4 +1,5 @@
-"""What can go wrong in a workflow, a run or a step; the names of an agent's own errors come from `agents.errors`."""
+"""What can go wrong in a workflow, a run or a step; the names of an agent's own errors come from
+`agents.errors`."""
 
 from __future__ import annotations
 
@@ -94,7 +95,8 @@ class IllegalTransition(WorkflowError):
 
 
 class HelperDied(WorkflowError):
-    """The process that ran a step's function died; `signal` is the number of what killed it, None for an exit."""
+    """The process that ran a step's function died; `signal` is the number of what killed it, None for an
+    exit."""
 
     heals = True
 

@@ -7,6 +7,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -59,7 +60,8 @@ class EnvironmentSecrets(Mapping[str, str]):
 
 
 class Mask:
-    """Replaces the given values by `***`, also where they stand URL-encoded, in base64 or escaped as in JSON."""
+    """Replaces the given values by `***`, also where they stand URL-encoded, in base64 or escaped as in
+    JSON."""
 
     def __init__(self, secret_values: Iterable[str] = ()) -> None:
         forms = {form for value in secret_values if len(value) >= SHORTEST for form in _forms(value)}
@@ -71,11 +73,13 @@ class Mask:
         return text if self._pattern is None else self._pattern.sub(MASKED, text)
 
     def value(self, value: Any) -> Any:
-        """A copy of the JSON value with every string masked, keys included; the value itself without secrets."""
+        """A copy of the JSON value with every string masked, keys included; the value itself without
+        secrets."""
         return value if self._pattern is None else self._masked(value)
 
     def parameters(self, value: Any) -> Any:
-        """What is stored of parameters: masked, and texts under keys such as `password` or `api_key` left out."""
+        """What is stored of parameters: masked, and texts under keys such as `password` or `api_key` left
+        out."""
         return self.value(redacted(value))
 
     def _masked(self, value: Any) -> Any:
@@ -104,7 +108,7 @@ def _hidden(value: Any) -> Any:
 def is_secret_key(key: str) -> bool:
     """`password`, `X-Api-Key`, `accessToken` are; `max_tokens`, `tokenizer` are not."""
     words = [word.lower() for word in WORD.findall(key)]
-    pairs = {a + b for a, b in zip(words, words[1:], strict=False)}
+    pairs = {a + b for a, b in pairwise(words)}
     return not SECRET_WORDS.isdisjoint(words) or "apikey" in pairs
 
 
@@ -123,7 +127,8 @@ def _forms(value: str) -> Iterator[str]:
 
 
 def _base64_forms(value: bytes) -> Iterator[str]:
-    """The letters that the value alone decides, for each of the three places where it may begin in a longer text."""
+    """The letters that the value alone decides, for each of the three places where it may begin in a
+    longer text."""
     for before in range(3):
         first, end = -(-before * 8 // 6), (before + len(value)) * 8 // 6
         for encode in (base64.b64encode, base64.urlsafe_b64encode):

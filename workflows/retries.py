@@ -19,8 +19,10 @@ def delay(
 ) -> float:
     """Seconds to wait after `failed_attempts` (at least 1) failures.
 
-    The bound grows by the multiplier up to `max_delay_seconds`; full jitter takes a random part of it, as measured in
-    https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/. A server's `retry_after` is never undercut.
+    The bound grows by the multiplier up to `max_delay_seconds`; full jitter takes a random part of it, as
+    measured in
+    https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/. A server's `retry_after` is
+    never undercut.
     """
     bound = _bound(policy, failed_attempts)
     wait = rng.uniform(0, bound) if policy.jitter == "full" else bound
@@ -38,7 +40,8 @@ def _bound(policy: RetryPolicy, failed_attempts: int) -> float:
 def may_retry(
     policy: RetryPolicy, error_code: str, heals: bool, failed_attempts: int, max_retries: int
 ) -> bool:
-    """Whether another attempt may be made: it is left, the error can heal, and the policy is for that error type."""
+    """Whether another attempt may be made: it is left, the error can heal, and the policy is for that
+    error type."""
     if failed_attempts > max_retries or not heals or error_code in policy.never_on:
         return False
     return not policy.retry_on or error_code in policy.retry_on

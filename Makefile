@@ -1,0 +1,59 @@
+# Kolosal Workflows. `make help` lists what there is.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export DJANGO_SETTINGS_MODULE := kolosal.settings
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check lock fix bench screenshots clean
+
+help: ## List the commands.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(VENV)/run.stamp ## Set everything up and serve on http://localhost:8080, with a worker. Ctrl-C ends it.
+	@exec $(BIN)/python manage.py serve
+
+test: $(VENV)/dev.stamp ## Set everything up and run the tests that need no service.
+	$(BIN)/python -m pytest
+
+check: $(VENV)/dev.stamp ## Lint, types, migrations up to date, OpenAPI schema without warnings, docs up to date.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python manage.py makemigrations --check --dry-run
+	$(BIN)/python manage.py check --fail-level WARNING
+	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
+	$(BIN)/python manage.py write_docs --check
+
+fix: $(VENV)/dev.stamp ## Format the code, mend what ruff can, write the generated docs anew.
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/python manage.py write_docs
+
+bench: $(VENV)/dev.stamp ## Measure the figures of docs/performance.md on this machine.
+	$(BIN)/python -m benchmarks
+
+screenshots: $(VENV)/dev.stamp ## Make the pictures in docs/images anew (needs Chromium).
+	$(BIN)/python -m docs.screenshots
+
+lock: $(VENV)/dev.stamp ## Resolve the dependencies anew into requirements/*.txt, with hashes.
+	$(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-header \
+		--output-file requirements/run.txt pyproject.toml
+	$(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-header \
+		--constraint requirements/run.txt --group dev --output-file requirements/dev.txt pyproject.toml
+
+clean: ## Remove the virtual environment and caches; the data folder stays.
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; set PYTHON=…" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/run.stamp: requirements/run.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/run.txt
+	@touch $@
+
+$(VENV)/dev.stamp: requirements/dev.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@ $(VENV)/run.stamp

@@ -1,0 +1,147 @@
+"""Functions that behave as a test needs. State is kept in files, since plain functions run in other processes."""
+
+import asyncio
+import os
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+from agents.errors import AgentError
+from agents.functions.base import Call, Parameters
+from agents.functions.registry import function
+
+NAMES = ["note", "flaky", "spin", "hang", "die", "speak", "nap", "grow", "spawn", "measure"]
+
+
+class Note(Parameters):
+    file: str
+    text: str = "x"
+
+
+@function("note")
+async def note(call: Call, parameters: Note) -> dict[str, Any]:
+    """Append a line to a file: an outside witness that counts executions."""
+    with Path(parameters.file).open("a") as file:
+        file.write(f"{parameters.text} {call.idempotency_key}\n")
+    call.logger.info("noted %s", parameters.text)
+    return {"noted": parameters.text}
+
+
+class Flaky(Parameters):
+    file: str
+    failures: int
+
+
+@function("flaky")
+async def flaky(call: Call, parameters: Flaky) -> dict[str, Any]:
+    """Fail so many times, then succeed."""
+    path = Path(parameters.file)
+    before = len(path.read_text()) if path.exists() else 0
+    with path.open("a") as file:
+        file.write("x")
+    if before < parameters.failures:
+        raise RuntimeError(f"failure {before + 1} of {parameters.failures}")
+    return {"text": "at last", "tries": before + 1}
+
+
+class Nothing(Parameters):
+    pass
+
+
+@function("spin")
+def spin(call: Call, parameters: Nothing) -> dict[str, Any]:
+    """An endless loop."""
+    while True:
+        pass
+
+
+class Hang(Parameters):
+    port: int
+
+
+@function("hang")
+def hang(call: Call, parameters: Hang) -> dict[str, Any]:
+    """Wait for ever for an answer on a socket."""
+    with socket.create_connection(("127.0.0.1", parameters.port)) as connection:
+        return {"text": connection.recv(1).decode()}
+
+
+class Die(Parameters):
+    signal: int = 11
+
+
+@function("die")
+def die(call: Call, parameters: Die) -> dict[str, Any]:
+    """End the process that runs this, as a crash in C code would."""
+    os.kill(os.getpid(), parameters.signal)
+    return {}
+
+
+class Speak(Parameters):
+    words: list[str]
+    pause: float = 0.0
+
+
+@function("speak")
+async def speak(call: Call, parameters: Speak) -> dict[str, Any]:
+    """Stream words, with a pause (seconds) after each."""
+    for word in parameters.words:
+        call.emit(word)
+        await asyncio.sleep(parameters.pause)
+    return {"text": "".join(parameters.words)}
+
+
+class Nap(Parameters):
+    seconds: float
+
+
+@function("nap")
+async def nap(call: Call, parameters: Nap) -> dict[str, Any]:
+    await asyncio.sleep(parameters.seconds)
+    return {"slept": parameters.seconds}
+
+
+class Grow(Parameters):
+    size: int
+    key: str = "text"
+
+
+@function("grow")
+async def grow(call: Call, parameters: Grow) -> dict[str, Any]:
+    """A result of so many characters."""
+    return {parameters.key: "x" * parameters.size}
+
+
+class Spawn(Parameters):
+    file: str
+
+
+@function("spawn")
+def spawn(call: Call, parameters: Spawn) -> dict[str, Any]:
+    """Start a process of one's own, write down its id, and wait."""
+    child = subprocess.Popen(["sleep", "300"])
+    Path(parameters.file).write_text(str(child.pid))
+    child.wait()
+    return {}
+
+
+class Measure(Parameters):
+    megabytes: int = 1
+    seconds: float = 0.0
+
+
+@function("measure")
+def measure(call: Call, parameters: Measure) -> dict[str, Any]:
+    """Use memory and processor time."""
+    block = bytearray(parameters.megabytes * 1024 * 1024)
+    until = time.process_time() + parameters.seconds
+    while time.process_time() < until:
+        pass
+    call.logger.info("used %d MiB", parameters.megabytes)
+    return {"bytes": len(block)}
+
+
+class Unauthorised(AgentError):
+    """Never heals."""

@@ -1,0 +1,93 @@
+"""Plain functions run in processes that can be killed for certain; nothing is left of them afterwards."""
+
+import socket
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.factories import results, run_to_end, step
+
+
+def children() -> set[int]:
+    """Processes below this one, the fork server and multiprocessing's resource tracker left out."""
+    found = set()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                command = (entry / "cmdline").read_bytes()
+                state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
+            except OSError:
+                continue
+            helper = b"forkserver" in command and int(entry.name) != _fork_server()
+            if state != "Z" and (helper or b"sleep\x00300" in command):
+                found.add(int(entry.name))
+    return found
+
+
+def _fork_server() -> int | None:
+    from multiprocessing import forkserver
+
+    return forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind():  # type: ignore[no-untyped-def]
+    threads, processes = threading.active_count(), children()
+    yield
+    assert threading.active_count() == threads
+    assert children() <= processes
+
+
+def test_a_plain_function_gives_its_result_and_its_footprint() -> None:
+    run = run_to_end(step("a", "measure", {"megabytes": 50, "seconds": 0.05}))
+    row = run.steps.get()
+    assert results(run)["a"] == {"bytes": 50 * 1024 * 1024}
+    assert row.cpu_seconds is not None
+    assert row.cpu_seconds >= 0.05
+    assert row.peak_memory_bytes is not None
+    assert row.peak_memory_bytes > 50 * 1024 * 1024
+    assert row.logs[0]["message"] == "used 50 MiB"
+
+
+def test_an_endless_loop_is_stopped_at_its_timeout() -> None:
+    run = run_to_end(step("a", "spin", timeout_seconds=0.3, max_retries=0))
+    assert (run.steps.get().status, run.steps.get().error_code) == ("timed_out", "StepTimeout")
+
+
+def test_a_function_that_hangs_on_a_socket_is_stopped_and_its_connection_closed() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        run = run_to_end(step("a", "hang", {"port": port}, timeout_seconds=0.5, max_retries=0))
+        assert run.steps.get().error_code == "StepTimeout"
+        connection, _ = server.accept()
+        connection.settimeout(5)
+        assert connection.recv(1) == b""  # closed from the other end
+        connection.close()
+
+
+def test_what_a_function_started_is_killed_with_it(tmp_path: Path) -> None:
+    file = tmp_path / "pid"
+    run = run_to_end(step("a", "spawn", {"file": str(file)}, timeout_seconds=1, max_retries=0))
+    assert run.steps.get().error_code == "StepTimeout"
+    assert int(file.read_text()) not in children()
+
+
+@pytest.mark.parametrize(("signal", "name"), [(11, "SIGSEGV"), (9, "SIGKILL")])
+def test_a_crash_fails_its_step_alone_and_names_the_signal(signal: int, name: str) -> None:
+    run = run_to_end(step("a", "die", {"signal": signal}, max_retries=0, continue_on_failure=True), step("b"))
+    row = run.steps.get(path="a")
+    assert (row.status, row.error_code) == ("failed", "HelperDied")
+    assert name in row.error_message
+    assert run.steps.get(path="b").status == "completed"
+
+
+def test_an_expression_that_takes_too_long_is_stopped_and_others_are_not() -> None:
+    rows = list(range(300))
+    heavy = "rows.map(x, rows.map(y, rows.map(z, x * y * z))).size() > 0".replace("rows", "input.rows")
+    run = run_to_end(step("a", precondition=heavy), input={"rows": rows})
+    row = run.steps.get()
+    assert (row.status, row.error_code) == ("failed", "ExpressionError")
+    assert "0.25 s" in row.error_message
+
+
