@@ -12,8 +12,10 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
+from pydantic import ValidationError
 
 from workflows import changes, transitions
+from workflows.definitions.models import Definition
 from workflows.models import Run, RunRequest, StepResult, Worker
 from workflows.outcomes import ErrorRecord
 from workflows.states import RunStatus
@@ -41,9 +43,10 @@ class Identity:
 
 @dataclass(slots=True)
 class Claimed:
-    """A run just claimed: its row, what a writer needs of it, and the results that it has already."""
+    """A run just claimed: its row and definition, what a writer needs of it, and the results that it has already."""
 
     row: Run
+    definition: Definition
     held: HeldRun
     steps: list[StepResult]
 
@@ -160,12 +163,15 @@ def _locked(queryset: QuerySet[Run], limit: int) -> list[Run]:
 
 def _claim_due(row: Run, who: Identity, now: datetime) -> HeldRun:
     held = HeldRun.of(row, str(who))
-    transitions.claim(held, who.id, now, row.definition.max_execution_time_seconds)
+    if _readable(row, held):
+        transitions.claim(held, who.id, now, row.definition.max_execution_time_seconds)
     return held
 
 
 def _take_over(row: Run, who: Identity) -> HeldRun:
     held = transitions.load(row, str(who))
+    if not _readable(row, held):
+        return held
     transitions.take_over(held, who.id, lost=str(row.worker))
     if held.recoveries > settings.MAX_RECOVERIES:
         message = f"the run was given up: {held.recoveries} workers in a row were lost while they worked on it"
@@ -173,8 +179,18 @@ def _take_over(row: Run, who: Identity) -> HeldRun:
     return held
 
 
+def _readable(row: Run, held: HeldRun) -> bool:
+    """Whether this release understands the run's definition; if not, the run fails, and others are not held up."""
+    try:
+        return bool(row.definition)
+    except ValidationError as error:
+        message = f"version {row.version.number} of the definition can't be read by this release: {error}"
+        transitions.fail(held, ErrorRecord("DefinitionError", message))
+        return False
+
+
 def _loaded(row: Run, held: HeldRun) -> Claimed:
     # A run claimed for the first time has no results: nothing to ask for.
     steps = list(StepResult.objects.filter(run=row, superseded=False).order_by("pk")) if held.epoch > 1 else []
     held.steps = {step.path: HeldStep.of(step) for step in steps}
-    return Claimed(row, held, steps)
+    return Claimed(row, row.definition, held, steps)

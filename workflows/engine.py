@@ -50,7 +50,7 @@ class ActiveRun:
 
     held: HeldRun
     definition: Definition
-    scope: Scope
+    scope: Scope = field(init=False)
     task: asyncio.Task[None] | None = None
     # Why its task is being cancelled: what is to be written then. None: the lease is lost, nothing may be written.
     ending: Callable[[HeldRun], None] | None = None
@@ -199,10 +199,9 @@ class Engine:
             await asyncio.wait(tasks, timeout=seconds)
 
     def _begin(self, claimed: Claimed) -> None:
-        row, held = claimed.row, claimed.held
-        run = ActiveRun(held, row.definition, _scope(claimed))
-        self._active[held.id] = run
-        run.task = asyncio.create_task(self._carry_out(run), name=f"run {held.id}")
+        run = ActiveRun(claimed.held, claimed.definition)
+        self._active[run.held.id] = run
+        run.task = asyncio.create_task(self._carry_out(run, claimed), name=f"run {run.held.id}")
         if not self._chores:
             self._chores = {
                 asyncio.create_task(chore) for chore in (self._renew(), self._watch_lease(), self._write_texts())
@@ -210,8 +209,9 @@ class Engine:
 
     # --- One run -----------------------------------------------------------------------------------------------------
 
-    async def _carry_out(self, run: ActiveRun) -> None:
+    async def _carry_out(self, run: ActiveRun, claimed: Claimed) -> None:
         try:
+            run.scope = _scope(claimed)
             try:
                 async with asyncio.timeout(_seconds_until(run.held.deadline_at)):
                     await self._advance(run)
@@ -454,7 +454,7 @@ def _look_up(agent: str, function: str) -> Resolved:
 def _scope(claimed: Claimed) -> Scope:
     row = claimed.row
     scope = Scope(
-        row.definition,
+        claimed.definition,
         row.input,
         run={"id": str(row.pk), "attempt": row.attempt, "started_at": _iso(claimed.held.started_at)},
         version=row.version.number,

@@ -10,7 +10,7 @@ import threading
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -38,7 +38,7 @@ class StreamBroken(Exception):
     """The stream can't go on, though the run may: the database does not answer, or the server stops."""
 
 
-async def events(run_id: uuid.UUID, after: str = "") -> AsyncIterator[StreamItem]:
+async def events(run_id: uuid.UUID, after: str = "") -> AsyncGenerator[StreamItem, None]:
     """What happens in a run, from its beginning or after a ``Last-Event-ID``, until it has ended.
 
     Raises `PositionInvalid`, and `StreamBroken`.

@@ -51,7 +51,7 @@ RUN_TRANSITIONS: dict[str, frozenset[str]] = {
         }
     ),
     RunStatus.WAITING: frozenset(
-        {RunStatus.QUEUED, RunStatus.PAUSED, RunStatus.CANCELLED, RunStatus.TIMED_OUT}
+        {RunStatus.QUEUED, RunStatus.PAUSED, RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.TIMED_OUT}
     ),
     RunStatus.PAUSED: frozenset({RunStatus.QUEUED, RunStatus.CANCELLED, RunStatus.TIMED_OUT}),
     RunStatus.COMPLETED: frozenset(),

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.factories import results, run_to_end, statuses, step
-from workflows import audit
-from workflows.models import Event, Run, StreamText
+from tests.factories import make_definition, make_workflow, results, run_to_end, statuses, step
+from workflows import audit, claims, publishing, runs
+from workflows.claims import Identity
+from workflows.models import Event, Run, StreamText, WorkflowVersion
+from workflows.models.workflow import parsed_version
 from workflows.results import context_at, result_body
 
 FAST = {"initial_delay_seconds": 0.02, "multiplier": 2, "jitter": "none"}
@@ -216,3 +218,16 @@ def test_many_steps_cost_no_more_each_than_few() -> None:
     run = run_to_end(*(step(f"s{i}") for i in range(50)))
     assert run.successful_steps == 50
     assert run.progress == 1.0
+
+
+def test_a_version_that_this_release_cannot_read_fails_its_run_alone() -> None:
+    workflow = make_workflow(step("a"))
+    run = runs.start(workflow, {}, trigger="api", actor="tester", wake=False)
+    WorkflowVersion.objects.filter(pk=run.version_id).update(definition={"workflow_id": "sample", "novelty": 1})
+    parsed_version.cache_clear()
+    other = runs.start(publishing.create(make_definition(workflow_id="other"), actor="t"), {}, trigger="api", actor="t", wake=False)
+    who = Identity.new("local")
+    claims.enter(who)
+    assert [claimed.held.id for claimed in claims.claim(who, 10)] == [other.pk]
+    run.refresh_from_db()
+    assert (run.status, run.error_code) == ("failed", "DefinitionError")

@@ -1,0 +1,192 @@
+"""What a function of an agent is given (`Call`, `AgentSpec`) and what it is (`Function`)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from types import MappingProxyType
+from typing import Any
+
+from pydantic import AliasChoices, BaseModel, ConfigDict
+
+LOG_LINES = 1_000
+LOG_LINE_BYTES = 4_096
+
+LogLine = dict[str, Any]
+
+# For a parameter that is never filled from the context: `Field(json_schema_extra=EXPLICIT)`.
+EXPLICIT: dict[str, Any] = {"x-explicit": True}
+
+# What every agent offers, whether its list names it or not.
+ALWAYS_OFFERED = frozenset({"add", "data_transform", "delay", "echo", "list_tools"})
+
+
+class Parameters(BaseModel):
+    """A convenient base for a function's parameters: ignores unknown ones, lets numbers be text."""
+
+    model_config = ConfigDict(extra="ignore", coerce_numbers_to_str=True, allow_inf_nan=False)
+
+
+@dataclass(frozen=True, slots=True)
+class LLMConfig:
+    """An agent's `llm_config`. None: not given, so the server's or the function's own default applies."""
+
+    model_name: str | None = None
+    api_endpoint: str | None = None
+    instruction: str | None = None
+    temperature: float | None = None
+    max_tokens: int | None = None
+    timeout_seconds: float | None = None
+    max_retries: int | None = None
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> LLMConfig:
+        known = {f.name for f in fields(cls)}
+        return cls(**{key: value for key, value in record.items() if key in known})
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSpec:
+    """An agent as its functions see it: plain values, so that it crosses to a child process as JSON."""
+
+    id: str
+    name: str
+    type: str = "general"
+    role: str = ""
+    system_prompt: str = ""
+    capabilities: tuple[str, ...] = ()
+    functions: tuple[str, ...] = ()
+    llm: LLMConfig | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        record = {f.name: getattr(self, f.name) for f in fields(self)}
+        return record | {
+            "capabilities": list(self.capabilities),
+            "functions": list(self.functions),
+            "llm": asdict(self.llm) if self.llm else None,
+            "settings": dict(self.settings),
+        }
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> AgentSpec:
+        llm = record.get("llm")
+        return cls(
+            **{
+                **record,
+                "capabilities": tuple(record.get("capabilities", ())),
+                "functions": tuple(record.get("functions", ())),
+                "llm": LLMConfig.from_json(llm) if llm else None,
+            }
+        )
+
+
+class StepLogger:
+    """Lines that a function writes into its step's log: `{"at": unix seconds, "level", "message"}`.
+
+    Keeps `LOG_LINES` lines of `LOG_LINE_BYTES` bytes; says once that more were dropped.
+    """
+
+    __slots__ = ("_on_log", "_written")
+
+    def __init__(self, on_log: Callable[[LogLine], None]) -> None:
+        self._on_log = on_log
+        self._written = 0
+
+    def debug(self, message: str, *args: object) -> None:
+        self._write("debug", message, args)
+
+    def info(self, message: str, *args: object) -> None:
+        self._write("info", message, args)
+
+    def warning(self, message: str, *args: object) -> None:
+        self._write("warning", message, args)
+
+    def error(self, message: str, *args: object) -> None:
+        self._write("error", message, args)
+
+    def _write(self, level: str, message: str, args: tuple[object, ...]) -> None:
+        self._written += 1
+        if self._written > LOG_LINES + 1:
+            return
+        if self._written > LOG_LINES:
+            level, message, args = "warning", "more than %d log lines: the rest is dropped", (LOG_LINES,)
+        self._on_log({"at": time.time(), "level": level, "message": _shortened(_formatted(message, args))})
+
+
+class Call:
+    """One execution of one function.
+
+    `context` is read-only. `model` is the model that the step or its workflow asked for; it wins over the
+    agent's. `output_schema` is the step's JSON schema for the result. Without `on_token` streamed text is
+    ignored; without `on_log` the log lines are collected in `log_lines`.
+    """
+
+    __slots__ = (
+        "_on_token", "agent", "context", "idempotency_key", "log_lines", "logger", "model", "output_schema",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        *,
+        agent: AgentSpec,
+        context: Mapping[str, Any] | None = None,
+        idempotency_key: str = "",
+        model: str | None = None,
+        output_schema: dict[str, Any] | None = None,
+        on_token: Callable[[str], None] | None = None,
+        on_log: Callable[[LogLine], None] | None = None,
+    ) -> None:
+        self.agent = agent
+        self.context: Mapping[str, Any] = MappingProxyType(dict(context or {}))
+        self.idempotency_key = idempotency_key
+        self.model = model
+        self.output_schema = output_schema
+        self.log_lines: list[LogLine] = []
+        self.logger = StepLogger(on_log or self.log_lines.append)
+        self._on_token = on_token
+
+    def emit(self, token: str) -> None:
+        """Stream a piece of text to whoever follows the run."""
+        if token and self._on_token:
+            self._on_token(token)
+
+
+Result = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function that agents may offer. `run(call, parameters)` gives a JSON object, or a promise of one."""
+
+    name: str
+    parameters: type[BaseModel]
+    run: Callable[[Call, Any], Result | Awaitable[Result]]
+    is_async: bool
+    aliases: tuple[str, ...] = ()
+    description: str = ""
+
+    def known_parameters(self) -> set[str]:
+        """Every name by which a parameter may be given, aliases included."""
+        return {name for field in self.parameters.model_fields for name in self.spellings(field)}
+
+    def spellings(self, field: str) -> list[str]:
+        """The names by which the parameter of a model's field may be given, its own first."""
+        given = self.parameters.model_fields[field].validation_alias
+        aliases = given.choices if isinstance(given, AliasChoices) else [given]
+        return list(dict.fromkeys([field, *(name for name in aliases if isinstance(name, str))]))
+
+
+def _formatted(message: str, args: tuple[object, ...]) -> str:
+    try:
+        return str(message) % args if args else str(message)
+    except (TypeError, ValueError):
+        return f"{message} {args!r}"  # a wrong format in a log line must not fail the step
+
+
+def _shortened(text: str) -> str:
+    raw = text.encode("utf-8", "replace")
+    if len(raw) <= LOG_LINE_BYTES:
+        return text
+    return raw[: LOG_LINE_BYTES - 4].decode("utf-8", "ignore") + " …"

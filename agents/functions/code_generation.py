@@ -1,0 +1,84 @@
+"""`code_generation`: source code for requirements, by the agent's model."""
+
+from __future__ import annotations
+
+import re
+
+from pydantic import AliasChoices, Field
+
+from agents.functions.base import EXPLICIT, Call, Parameters, Result
+from agents.functions.inference import instructions, result_of
+from agents.functions.registry import function
+from agents.inference import complete
+from agents.providers.base import Sampling
+from agents.quoting import relevant_results
+
+_BLOCK = re.compile(r"```[\w+#.-]*[ \t]*\n(.*?)(?:\n```|\Z)", re.DOTALL)
+
+
+class CodeGeneration(Parameters):
+    """What the code is to do (`requirements`, or `prompt`), in which language and style."""
+
+    requirements: str = Field(
+        min_length=1, max_length=200_000, validation_alias=AliasChoices("requirements", "prompt")
+    )
+    language: str = Field("python", max_length=50)
+    style: str = Field("clean", max_length=500, json_schema_extra=EXPLICIT)
+    max_tokens: int | None = Field(None, ge=1, le=1_000_000)
+    temperature: float | None = Field(None, ge=0, le=2)
+    include_context: bool = Field(True, json_schema_extra=EXPLICIT)
+
+
+@function("code_generation", description="Writes code for requirements, in a language and style")
+async def code_generation(call: Call, parameters: CodeGeneration) -> Result:
+    """Returns `{code, explanation, language}` and the keys of `inference`.
+
+    Without a model `code` is a comment that says so, with the requirements in it: no code is invented.
+    """
+    prompt = (
+        f"Write {parameters.language} code in this style: {parameters.style}.\n"
+        f"Requirements:\n{parameters.requirements}\n\n"
+        "Answer with one fenced code block, then a short explanation."
+    )
+    completion = await complete(
+        prompt,
+        system=instructions(call),
+        materials=relevant_results(prompt, call.context) if parameters.include_context else (),
+        llm=call.agent.llm,
+        models=[call.model] if call.model else None,
+        sampling=Sampling(parameters.max_tokens, parameters.temperature),
+        on_token=call.emit,
+    )
+    offline = completion.provider == "offline"
+    code, explanation = _unwritten(parameters) if offline else _parts(completion.text)
+    return {
+        "code": code,
+        "explanation": explanation,
+        "language": parameters.language,
+        **result_of(completion),
+    }
+
+
+def _parts(text: str) -> tuple[str, str]:
+    """The code blocks of an answer, and what is said around them; an answer without a block is all code."""
+    blocks = _BLOCK.findall(text)
+    if not blocks:
+        return text.strip(), ""
+    return "\n\n".join(block.strip("\n") for block in blocks), _BLOCK.sub("", text).strip()
+
+
+def _unwritten(parameters: CodeGeneration) -> tuple[str, str]:
+    mark = "//" if parameters.language.lower() in _SLASH_COMMENTS else "#"
+    lines = [
+        "No model is connected, so no code was written. Required:",
+        *parameters.requirements.splitlines(),
+    ]
+    return "\n".join(
+        f"{mark} {line}".rstrip() for line in lines
+    ), "Connect a model to have this code written."
+
+
+_SLASH_COMMENTS = frozenset({
+    "c", "c#", "c++", "cpp", "csharp", "dart", "go", "java", "javascript", "js", "kotlin", "php", "rust",
+    "scala", "swift", "ts", "typescript",
+})  # fmt: skip

@@ -1,0 +1,101 @@
+"""`inference`: a prompt for the agent's model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field, field_validator
+
+from agents.functions.base import EXPLICIT, Call, Parameters, Result
+from agents.functions.registry import function
+from agents.inference import complete
+from agents.providers.base import Completion, Sampling
+from agents.quoting import relevant_results
+
+
+class Inference(Parameters):
+    """What to ask. Absent sampling values come from the agent's `llm_config`, else from the server."""
+
+    prompt: str = Field(min_length=1, max_length=1_000_000)
+    system_prompt: str | None = Field(None, json_schema_extra=EXPLICIT)
+    max_tokens: int | None = Field(None, ge=1, le=1_000_000)
+    temperature: float | None = Field(None, ge=0, le=2)
+    top_p: float | None = Field(None, gt=0, le=1)
+    seed: int | None = None
+    stop: list[str] = Field(default_factory=list, max_length=16, json_schema_extra=EXPLICIT)
+    model: str | list[str] | None = Field(None, json_schema_extra=EXPLICIT)
+    output_schema: dict[str, Any] | None = Field(None, json_schema_extra=EXPLICIT)
+    include_context: bool = Field(True, json_schema_extra=EXPLICIT)
+
+    @field_validator("stop", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: object) -> object:
+        return [value] if isinstance(value, str) else value
+
+
+@function("inference", description="Asks the agent's model; streams the text")
+async def inference(call: Call, parameters: Inference) -> Result:
+    """Returns `{text, tokens_generated, tokens_per_second, engine_used, provider, model, …}`.
+
+    Further `finish_reason`, `usage`; with a schema `object`; from a model that shows its thoughts
+    `reasoning`. Raises as `agents.inference.complete`.
+    """
+    return result_of(await ask(call, parameters))
+
+
+async def ask(call: Call, parameters: Inference) -> Completion:
+    """Put the parameters, the agent's own words and the earlier results before the model."""
+    schema = parameters.output_schema or call.output_schema
+    completion = await complete(
+        parameters.prompt,
+        system=parameters.system_prompt if parameters.system_prompt is not None else instructions(call),
+        materials=relevant_results(parameters.prompt, call.context) if parameters.include_context else (),
+        llm=call.agent.llm,
+        models=_models(call, parameters),
+        sampling=Sampling(
+            parameters.max_tokens,
+            parameters.temperature,
+            parameters.top_p,
+            parameters.seed,
+            tuple(parameters.stop),
+        ),
+        schema=schema,
+        on_token=call.emit,
+    )
+    if completion.provider == "offline":
+        call.logger.warning("no model is connected: the offline provider answered by extraction")
+    return completion
+
+
+def instructions(call: Call) -> str:
+    """What the model is told of its part: the agent's `system_prompt` and its `llm_config.instruction`."""
+    said = [call.agent.system_prompt, call.agent.llm.instruction if call.agent.llm else ""]
+    return "\n\n".join(dict.fromkeys(text.strip() for text in said if text and text.strip()))
+
+
+def result_of(completion: Completion) -> Result:
+    """The result keys of `inference`; times in milliseconds."""
+    tokens = completion.usage.output_tokens
+    result: Result = {
+        "text": completion.text,
+        "tokens_generated": tokens,
+        "tokens_per_second": round(tokens / completion.seconds, 2) if completion.seconds else 0.0,
+        "engine_used": completion.model,
+        "provider": completion.provider,
+        "model": completion.model,
+        "finish_reason": completion.finish_reason,
+        "usage": completion.usage.to_json(),
+    }
+    if completion.first_token_seconds is not None:
+        result["first_token_ms"] = round(completion.first_token_seconds * 1000, 1)
+    if completion.object is not None:
+        result["object"] = completion.object
+    if completion.reasoning:
+        result["reasoning"] = completion.reasoning[:20_000]
+    return result
+
+
+def _models(call: Call, parameters: Inference) -> list[str] | None:
+    """The step's `model` parameter, else its `llm_name`, else (None) what the agent's configuration says."""
+    asked = [parameters.model] if isinstance(parameters.model, str) else parameters.model
+    return [name for name in asked or [call.model or ""] if name] or None

@@ -1,0 +1,105 @@
+"""`config/agents.yaml` → rows, in one transaction, writing only what changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from django.db import models, transaction
+
+from agents import config
+from agents.functions import registry
+from agents.models import Agent, ConfiguredFunction, InferenceEngine, agent_uuid
+from agents.places import Problem
+
+
+@dataclass(slots=True)
+class SyncReport:
+    """What a sync did to the agents, by name, and what it found strange in the file."""
+
+    created: list[str] = field(default_factory=list)
+    updated: list[str] = field(default_factory=list)
+    unchanged: list[str] = field(default_factory=list)
+    disabled: list[str] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
+
+
+def sync(path: Path) -> SyncReport:
+    """Bring the rows in line with the file; agents gone from it are disabled, not deleted.
+
+    Raises `AgentsFileError` before anything is written. An agent that the admin disabled stays so.
+    """
+    file = config.load(Path(path))
+    report = SyncReport(warnings=[*file.warnings, *_unavailable(file)])
+    with transaction.atomic():
+        for entry in file.agents:
+            _sync_agent(entry, report)
+        _retire({entry.name for entry in file.agents}, report)
+        _replace(InferenceEngine, file.inference_engines)
+        _replace(ConfiguredFunction, file.functions)
+    from agents import catalog
+
+    catalog.forget()
+    return report
+
+
+def _sync_agent(entry: config.AgentEntry, report: SyncReport) -> None:
+    wished = entry.model_dump(mode="json", exclude=set(entry.model_extra or ()))
+    if entry.llm_config:
+        wished["llm_config"] = entry.llm_config.model_dump(mode="json", exclude_none=True)
+    wished |= {"extra": entry.model_extra or {}, "source": Agent.Source.CONFIG}
+    agent = Agent.objects.filter(name=entry.name).first()
+    if agent is None:
+        Agent.objects.create(id=agent_uuid(entry.name), **wished)
+        report.created.append(entry.name)
+        return
+    if agent.retired:
+        wished |= {"enabled": True, "retired": False}
+    (report.updated if _update(agent, wished) else report.unchanged).append(entry.name)
+
+
+def _retire(kept: set[str], report: SyncReport) -> None:
+    # Those that the admin had disabled are left as they are: their coming back must not enable them.
+    for agent in Agent.objects.filter(source=Agent.Source.CONFIG, enabled=True).exclude(name__in=kept):
+        _update(agent, {"enabled": False, "retired": True})
+        report.disabled.append(agent.name)
+
+
+def _replace(model: type[models.Model], entries: list[Any]) -> None:
+    rows = {row.name: row for row in model._default_manager.all()}  # type: ignore[attr-defined]
+    for entry in entries:
+        wished = entry.model_dump(mode="json", exclude=set(entry.model_extra or ()))
+        wished |= {"extra": entry.model_extra or {}}
+        if "endpoint" in wished:
+            wished["endpoint"] = wished["endpoint"] or ""
+        row = rows.pop(entry.name, None)
+        if row is None:
+            model._default_manager.create(**wished)
+        else:
+            _update(row, wished)
+    if rows:
+        model._default_manager.filter(pk__in=[row.pk for row in rows.values()]).delete()
+
+
+def _update(row: models.Model, wished: dict[str, Any]) -> bool:
+    changed = [name for name, value in wished.items() if getattr(row, name) != value]
+    for name in changed:
+        setattr(row, name, wished[name])
+    if changed:
+        row.save(update_fields=[*changed, "updated_at"])
+    return bool(changed)
+
+
+def _unavailable(file: config.AgentsFile) -> list[Problem]:
+    """Functions that the file names and nothing here carries out."""
+    described = {f.name for f in file.functions if f.type == "llm" or (f.type != "builtin" and f.endpoint)}
+    missing: dict[str, list[str]] = {}
+    for agent in file.agents:
+        for name in agent.functions:
+            if name not in described and registry.find(name) is None:
+                missing.setdefault(name, []).append(agent.name)
+    return [
+        Problem(f"{registry.unknown_function(name)} (named by {', '.join(names)})", severity="warning")
+        for name, names in missing.items()
+    ]

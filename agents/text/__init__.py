@@ -1,0 +1,1 @@
+"""Measuring, shortening, reviewing and redacting text: plain computations, without models to download."""

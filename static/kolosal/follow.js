@@ -1,0 +1,27 @@
+// While a run goes on, its head and timeline are fetched again every two seconds; unfolded steps stay as they are.
+"use strict";
+
+const INTERVAL = 2000;
+
+async function refresh() {
+  const shown = document.querySelector("[data-follow]");
+  if (!shown) return;
+  if (!document.hidden && !shown.contains(document.activeElement)) {
+    try {
+      const answer = await fetch(window.location.href, { credentials: "same-origin" });
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const fresh = page.getElementById("k-live");
+      if (!fresh) return;
+      if (!fresh.hasAttribute("data-follow")) {
+        window.location.reload();
+        return;
+      }
+      shown.replaceWith(fresh);
+    } catch {
+      // The server is away: try again later.
+    }
+  }
+  window.setTimeout(refresh, INTERVAL);
+}
+
+document.addEventListener("DOMContentLoaded", () => window.setTimeout(refresh, INTERVAL));
