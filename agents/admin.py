@@ -1,16 +1,16 @@
-"""Agents, engines and configured functions, as `config/agents.yaml` says; an agent can be switched off here."""
+"""Agents, engines and functions, as `config/agents.yaml` says; an agent can be switched off here."""
 
 from django.contrib import admin
+from django.contrib.admin import action, display
 from django.db import models
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin
-from unfold.decorators import action, display
+from unfold.admin import ModelAdmin  # type: ignore[import-untyped]
 
 from agents.models import Agent, ConfiguredFunction, InferenceEngine
 
 
-class FromFileAdmin(ModelAdmin):
+class FromFileAdmin(ModelAdmin):  # type: ignore[misc]
     """Rows that the file decides on: shown, not edited."""
 
     list_fullwidth = True
@@ -32,8 +32,8 @@ class AgentAdmin(FromFileAdmin):
     search_fields = ["name", "role", "type", "functions", "system_prompt"]
     fields = [
         "enabled", "name", "id", "type", "role", "system_prompt", "capabilities", "functions", "auto_start",
-        "max_concurrent_jobs", "heartbeat_interval_seconds", "custom_settings", "llm_config", "extra", "source",
-        "created_at", "updated_at",
+        "max_concurrent_jobs", "heartbeat_interval_seconds", "custom_settings", "llm_config", "extra",
+        "source", "created_at", "updated_at",
     ]  # fmt: skip
     readonly_fields = fields[1:]
     actions = ["enable", "disable"]
@@ -50,12 +50,13 @@ class AgentAdmin(FromFileAdmin):
         self._switch(request, queryset, on=False)
 
     def _switch(self, request: HttpRequest, queryset: QuerySet[Agent], *, on: bool) -> None:
-        changed = queryset.exclude(enabled=on)
+        changed = list(queryset.exclude(enabled=on))
         for agent in changed:
             agent.enabled = on
             self.switched(request, agent)
             agent.save(update_fields=["enabled", "updated_at"])
-        self.message_user(request, f"{'Enabled' if on else 'Disabled'}: {', '.join(map(str, changed)) or 'none'}.")
+        names = ", ".join(agent.name for agent in changed) or "none"
+        self.message_user(request, f"{'Enabled' if on else 'Disabled'}: {names}.")
 
     def switched(self, request: HttpRequest, agent: Agent) -> None:
         """Called before an agent is stored enabled or disabled; the workflows' admin records it."""

@@ -150,11 +150,12 @@ if _database["ENGINE"].endswith("sqlite3"):
     _database["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}
 else:
     _database["CONN_HEALTH_CHECKS"] = True
-    # Only the web process pools (kolosal/asgi.py says so): a pool does not survive the forks of django-q2's cluster.
-    if env.bool("KOLOSAL_DATABASE_POOL", default=False):
-        _database["OPTIONS"] = {"pool": {"min_size": 1, "max_size": 20, "timeout": 10}}
-    else:
-        _database["CONN_MAX_AGE"] = None
+# kolosal/asgi.py says which process is the web server: there, threads come and go with requests, and a pool keeps
+# PostgreSQL's connections. Elsewhere a thread keeps its own: a pool does not survive the forks of django-q2's cluster.
+if not env.bool("KOLOSAL_WEB", default=False):
+    _database["CONN_MAX_AGE"] = None
+elif _database["ENGINE"].endswith("postgresql"):
+    _database["OPTIONS"] = {"pool": {"min_size": 1, "max_size": 20, "timeout": 10}}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Workers ---------------------------------------------------------------------------------------------------------
@@ -184,10 +185,10 @@ Q_CLUSTER = {
     "catch_up": False,
     "recycle": 10000,
     "max_rss": 1024 * 1024,  # KiB
-    "poll": 0.1,
+    "poll": 0,  # workflows.broker waits by itself
     "log_level": "WARNING",
     "label": "Queue",
-    **({"redis": BROKER_URL} if BROKER_URL else {"orm": "default"}),
+    **({"redis": BROKER_URL} if BROKER_URL else {"orm": "default", "broker_class": "workflows.broker.DatabaseBroker"}),
 }
 
 # --- Agents ----------------------------------------------------------------------------------------------------------
@@ -245,6 +246,7 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"
+STATIC_ROOT.mkdir(exist_ok=True)  # whitenoise warns where it is missing
 STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_USE_FINDERS = True
 AUTH_PASSWORD_VALIDATORS = [

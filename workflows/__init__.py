@@ -1,14 +1,26 @@
-"""Workflows: definitions, their runs, and the engine that carries them out."""
+"""Workflows: definitions, their runs, and the engine that carries them out.
 
-from typing import Any
+From Python: ``from workflows import WorkflowBuilder``, and ``@workflows.callable("name")`` for functions that YAML,
+JSON and the builder can all name.
+"""
 
-__all__ = ["callable"]
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from workflows.builder import WorkflowBuilder
+    from workflows.definitions.callables import register as callable
+
+__all__ = ["WorkflowBuilder", "callable"]
 
 
 def __getattr__(name: str) -> Any:
-    # Lazy, so that importing the package loads no models: `@workflows.callable("name")` works before Django is set up.
+    # Lazy: importing the package loads neither models nor the engine, and works before Django is set up.
     if name == "callable":
         from workflows.definitions.callables import register
 
         return register
+    if name == "WorkflowBuilder":
+        from workflows.builder import WorkflowBuilder
+
+        return WorkflowBuilder
     raise AttributeError(f"module 'workflows' has no attribute {name!r}")

@@ -1,12 +1,14 @@
 """A change of one run as plain data, and its writing: the run's row, step results and events in one transaction.
 
-The run's row is written first, guarded by its epoch and event number; only then is anything else. SQL is put together
+The run's row is guarded by its epoch and event number: if either has moved, nothing of the change is written. SQL is put together
 by hand because this is the hot path: the ORM's building of these statements costs more than running them.
 """
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -14,6 +16,10 @@ from django.db import connection, models, transaction
 
 from workflows.audit import EventRow
 from workflows.models import Event, Run, RunRequest, StepResult, StreamText
+from workflows.models.fields import dumps
+from workflows.states import RunStatus, StepStatus
+
+ROWS_AT_ONCE = 100  # of one INSERT: SQLite allows 32,766 values in a statement
 
 
 @dataclass(slots=True)
@@ -48,13 +54,15 @@ def write(changes: Sequence[Change]) -> set[uuid.UUID]:
     A change that is found to be written already (the commit's answer was lost) counts as written.
     """
     lost: set[uuid.UUID] = set()
-    with transaction.atomic(savepoint=False):
-        held = [change for change in changes if _guarded_update(change, lost)]
-        _insert(StepResult, _new_step_rows(held))
-        for change in held:
-            _write_parts(change)
-        write_texts([text for change in held for text in change.texts])
-        _insert(Event, (_event_columns(event) for change in held for event in change.events))
+    remaining = list(changes)
+    while remaining:
+        with transaction.atomic(savepoint=False):
+            refused = _write_all(remaining)
+            if not refused:
+                break
+            transaction.set_rollback(True)
+        lost |= {change.run_id for change in refused if not _is_written(change)}
+        remaining = [change for change in remaining if change not in refused]
     return lost
 
 
@@ -63,22 +71,48 @@ def write_texts(rows: list[dict[str, Any]]) -> None:
     _insert(StreamText, rows)
 
 
-def _guarded_update(change: Change, lost: set[uuid.UUID]) -> bool:
+class Encoded(str):
+    """Text that is JSON already; written to a JSON column as it is."""
+
+    __slots__ = ()
+
+
+def _write_all(changes: list[Change]) -> list[Change]:
+    """Send every statement; returns the changes whose guard did not hold, for which all must be rolled back.
+
+    On PostgreSQL the statements of a transaction travel together: one round trip, and one for the commit.
+    """
+    with _pipeline():
+        guards = [_guarded_update(change) for change in changes]
+        _insert(StepResult, [row for change in changes for row in _new_steps(change)])
+        for change in changes:
+            _write_parts(change)
+        write_texts([text for change in changes for text in change.texts])
+        _insert(Event, [_event_columns(event) for change in changes for event in change.events])
+    return [change for change, guard in zip(changes, guards, strict=True) if guard.rowcount != 1]
+
+
+def _pipeline() -> AbstractContextManager[Any]:
+    if connection.vendor == "postgresql":
+        connection.ensure_connection()
+        pipeline: AbstractContextManager[Any] = connection.connection.pipeline()
+        return pipeline
+    return nullcontext()
+
+
+def _guarded_update(change: Change) -> Any:
+    """The cursor of the run's update, whose ``rowcount`` tells whether the guard held."""
     columns = change.run | {"event_seq": change.events[-1].seq, "event_head": change.events[-1].hash}
-    where = {"id": change.run_id, "epoch": change.epoch, "event_seq": change.seq}
-    if _update(Run, columns, where) == 1:
-        return True
-    if not Run.objects.filter(pk=change.run_id, event_head=change.events[-1].hash).exists():
-        lost.add(change.run_id)
-    return False
+    return _update(Run, columns, {"id": change.run_id, "epoch": change.epoch, "event_seq": change.seq})
 
 
-def _new_step_rows(changes: Iterable[Change]) -> list[dict[str, Any]]:
-    return [
-        _step_defaults() | columns | {"run": change.run_id, "path": path}
-        for change in changes
-        for path, columns in change.new_steps.items()
-    ]
+def _is_written(change: Change) -> bool:
+    return Run.objects.filter(pk=change.run_id, event_head=change.events[-1].hash).exists()
+
+
+def _new_steps(change: Change) -> Iterator[dict[str, Any]]:
+    for path, columns in change.new_steps.items():
+        yield _step_defaults() | columns | {"run": change.run_id, "path": path}
 
 
 def _write_parts(change: Change) -> None:
@@ -103,58 +137,60 @@ def _event_columns(event: EventRow) -> dict[str, Any]:
     }
 
 
-class Encoded(str):
-    """Text that is JSON already; written to a JSON column as it is."""
-
-    __slots__ = ()
-
-
 @cache
 def _step_defaults() -> dict[str, Any]:
     fields = [f for f in StepResult._meta.concrete_fields if not f.primary_key and f.name not in {"run", "path"}]
     return {f.name: f.get_default() for f in fields}
 
 
+# How values of a type are written; those of other types are taken as they are. Objects occur only in JSON columns.
+ADAPTERS: dict[type, Callable[[Any], Any]] = {
+    Encoded: str,
+    RunStatus: str,
+    StepStatus: str,
+    dict: dumps,
+    list: dumps,
+    datetime: lambda moment: connection.ops.adapt_datetimefield_value(moment),
+    uuid.UUID: lambda key: key if connection.features.has_native_uuid_field else key.hex,
+}
+
+
+def _adapted(value: Any) -> Any:
+    adapt = ADAPTERS.get(type(value))
+    return value if adapt is None else adapt(value)
+
+
 @cache
-def _field(model: type[models.Model], name: str) -> Any:
-    return model._meta.get_field(name)
-
-
-def _prepared(model: type[models.Model], name: str, value: Any) -> Any:
-    if isinstance(value, Encoded):
-        return str(value)
-    return _field(model, name).get_db_prep_save(value, connection)
+def _column(model: type[models.Model], name: str) -> str:
+    return connection.ops.quote_name(model._meta.get_field(name).column)  # type: ignore[union-attr]
 
 
 @cache
 def _update_sql(model: type[models.Model], columns: tuple[str, ...], where: tuple[str, ...]) -> str:
-    quote = connection.ops.quote_name
-    assignments = ", ".join(f"{quote(_field(model, name).column)} = %s" for name in columns)
-    conditions = " AND ".join(f"{quote(_field(model, name).column)} = %s" for name in where)
-    return f"UPDATE {quote(model._meta.db_table)} SET {assignments} WHERE {conditions}"  # noqa: S608
+    assignments = ", ".join(f"{_column(model, name)} = %s" for name in columns)
+    conditions = " AND ".join(f"{_column(model, name)} = %s" for name in where)
+    table = connection.ops.quote_name(model._meta.db_table)
+    return f"UPDATE {table} SET {assignments} WHERE {conditions}"  # noqa: S608  (names of our own columns)
 
 
-def _update(model: type[models.Model], columns: dict[str, Any], where: dict[str, Any]) -> int:
-    """Rows changed."""
-    values = [_prepared(model, name, value) for name, value in (*columns.items(), *where.items())]
-    with connection.cursor() as cursor:
-        cursor.execute(_update_sql(model, tuple(columns), tuple(where)), values)
-        return cursor.rowcount
+def _update(model: type[models.Model], columns: dict[str, Any], where: dict[str, Any]) -> Any:
+    cursor = connection.cursor()
+    values = [_adapted(value) for value in (*columns.values(), *where.values())]
+    cursor.execute(_update_sql(model, tuple(columns), tuple(where)), values)
+    return cursor
 
 
 @cache
-def _insert_sql(model: type[models.Model], columns: tuple[str, ...]) -> str:
-    quote = connection.ops.quote_name
-    names = ", ".join(quote(_field(model, name).column) for name in columns)
-    places = ", ".join(["%s"] * len(columns))
-    return f"INSERT INTO {quote(model._meta.db_table)} ({names}) VALUES ({places})"  # noqa: S608
+def _insert_sql(model: type[models.Model], columns: tuple[str, ...], rows: int) -> str:
+    names = ", ".join(_column(model, name) for name in columns)
+    places = ", ".join(["(" + ", ".join(["%s"] * len(columns)) + ")"] * rows)
+    table = connection.ops.quote_name(model._meta.db_table)
+    return f"INSERT INTO {table} ({names}) VALUES {places}"  # noqa: S608  (names of our own columns)
 
 
-def _insert(model: type[models.Model], rows: Iterable[dict[str, Any]]) -> None:
-    rows = list(rows)
-    if not rows:
-        return
-    columns = tuple(rows[0])
-    values = [[_prepared(model, name, row[name]) for name in columns] for row in rows]
-    with connection.cursor() as cursor:
-        cursor.executemany(_insert_sql(model, columns), values)
+def _insert(model: type[models.Model], rows: list[dict[str, Any]]) -> None:
+    for start in range(0, len(rows), ROWS_AT_ONCE):
+        chunk = rows[start : start + ROWS_AT_ONCE]
+        columns = tuple(chunk[0])
+        values = [_adapted(row[name]) for row in chunk for name in columns]
+        connection.cursor().execute(_insert_sql(model, columns, len(chunk)), values)

@@ -16,6 +16,8 @@ from agents.functions.base import AgentSpec, Call, Function
 from workflows import expressions, retries
 from workflows.definitions import callables
 from workflows.definitions.models import CallableName, Definition, RetryPolicy, Step
+from workflows.definitions.problems import written
+from workflows.definitions.schemas import mismatches
 from workflows.errors import ExpressionError, OutputSchemaMismatch, StepTimeout, ValidationFailed
 from workflows.helper_processes import HelperPool
 from workflows.masking import EnvironmentSecrets, Mask
@@ -228,13 +230,10 @@ async def _checked(step: Step, result: dict[str, Any], scope: Scope, world: Worl
 
 
 def _match_schema(schema: dict[str, Any], result: dict[str, Any]) -> None:
-    from jsonschema import Draft202012Validator  # most steps have no schema
-
     # `inference` puts the structured answer beside its text.
-    subject = result["object"] if "object" in result else result
-    errors = sorted(Draft202012Validator(schema).iter_errors(subject), key=lambda e: e.json_path)
-    if errors:
-        told = "; ".join(f"{error.json_path}: {error.message:.200}" for error in errors[:5])
+    found = mismatches(result["object"] if "object" in result else result, schema)
+    if found:
+        told = "; ".join(f"{written(path)}: {message}" if path else message for path, message in found[:5])
         raise OutputSchemaMismatch(f"the result does not match output_schema: {told}")
 
 

@@ -1,4 +1,5 @@
-// While a run goes on, its head and timeline are fetched again every two seconds; unfolded steps stay as they are.
+// The page of a run. While it goes on, its head and timeline are fetched again every two seconds; unfolded steps
+// stay as they are. A link of the timeline unfolds its step.
 "use strict";
 
 const INTERVAL = 2000;
@@ -24,4 +25,13 @@ async function refresh() {
   window.setTimeout(refresh, INTERVAL);
 }
 
-document.addEventListener("DOMContentLoaded", () => window.setTimeout(refresh, INTERVAL));
+function unfold() {
+  const step = document.getElementById(decodeURIComponent(window.location.hash.slice(1)));
+  if (step instanceof HTMLDetailsElement) step.open = true;
+}
+
+window.addEventListener("hashchange", unfold);
+document.addEventListener("DOMContentLoaded", () => {
+  unfold();
+  window.setTimeout(refresh, INTERVAL);
+});

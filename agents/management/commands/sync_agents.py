@@ -28,9 +28,10 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
         for warning in report.warnings:
             self.stderr.write(f"warning: {warning}")
-        self.stdout.write(_summary(report))
-        if not model_connected():
-            self.stdout.write(NO_MODEL)
+        if options["verbosity"]:
+            self.stdout.write(_summary(report))
+            if not model_connected():
+                self.stdout.write(NO_MODEL)
 
 
 def _summary(report: SyncReport) -> str:

@@ -26,7 +26,7 @@ class Command(BaseCommand):
     help = "Set up what is missing, then serve the web application and carry out runs. Ctrl-C ends all of it."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        console = Console()
+        console = Console(soft_wrap=True)
         _require_free_port()
         with console.status("Preparing the database …"):
             _set_up(console)

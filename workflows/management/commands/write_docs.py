@@ -1,4 +1,4 @@
-"""``manage.py write_docs``: make the generated parts of the documentation anew, or check that they are up to date."""
+"""``manage.py write_docs``: make the generated parts of the documentation anew, or check them."""
 
 from argparse import ArgumentParser
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from kolosal.docs.parts import PARTS
 
 
 class Command(BaseCommand):
-    help = "Write the generated parts of README.md and docs/*.md. --check: write nothing, exit 1 if something is old."
+    help = "Write the generated parts of README.md and docs/*.md; with --check only say which are old."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -1,0 +1,26 @@
+"""Every address of the server."""
+
+from django.contrib import admin
+from django.urls import include, path
+from django.views.generic import RedirectView
+
+from kolosal.health import HealthView, MetricsView, ReadyView
+from kolosal.schema import DocsView, SchemaView
+
+urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="admin:index")),
+    path("admin/", admin.site.urls),
+    path("v1/health", HealthView.as_view(), name="v1-health"),
+    path("health", HealthView.as_view(), name="health"),
+    path("status", HealthView.as_view(), name="status"),
+    path("v1/ready", ReadyView.as_view(), name="ready"),
+    path("metrics", MetricsView.as_view(), name="metrics"),
+    path("api/schema", SchemaView.as_view(), name="schema"),
+    path("api/docs", DocsView.as_view(url_name="schema"), name="docs"),
+    path("", include("workflows.api.urls")),
+]
+
+handler400 = "kolosal.error_handler.bad_request"
+handler403 = "kolosal.error_handler.permission_denied"
+handler404 = "kolosal.error_handler.not_found"
+handler500 = "kolosal.error_handler.crashed"

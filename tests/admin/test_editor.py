@@ -1,0 +1,183 @@
+"""Making and editing a workflow in the admin's form."""
+
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from tests.admin.factories import signed_in, step, sync_agents, workflow
+from workflows import publishing
+from workflows.models import Event, Workflow
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def editor() -> Client:
+    sync_agents()
+    return signed_in(superuser=True)
+
+
+def form(*rows: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    """What a browser sends: the workflow's fields, and one row for each step."""
+    sent = {"workflow_id": "article", "max_execution_time_seconds": "600", "stop_on_failure": "on"} | fields
+    sent |= {"steps-TOTAL_FORMS": str(len(rows)), "steps-INITIAL_FORMS": "0"}
+    for index, row in enumerate(rows):
+        values = {"origin": "-1", "position": str(index + 1), "timeout_seconds": "60", "max_retries": "3"}
+        values |= row
+        sent |= {f"steps-{index}-{key}": value for key, value in values.items()}
+    return sent
+
+
+def change(workflow: Workflow) -> str:
+    return reverse("admin:workflows_workflow_change", args=[workflow.pk])
+
+
+def sent_again(client: Client, workflow: Workflow, **fields: Any) -> dict[str, Any]:
+    """The form as the page shows it, with these fields changed: what a browser sends after an edit."""
+    shown = client.get(change(workflow)).context["editor"]
+    sent: dict[str, Any] = {field.html_name: field.value() for field in shown.form}
+    for bound in shown.steps.forms:
+        sent |= {field.html_name: field.value() for field in bound}
+    sent |= {field.html_name: field.value() for field in shown.steps.management_form}
+    return {key: value for key, value in (sent | fields).items() if value is not None and value is not False}
+
+
+ADD = "/admin/workflows/workflow/add/"
+ECHO = {"step_id": "write", "agent_id": "content_creator", "function_name": "echo"}
+
+
+def test_a_form_makes_the_first_version(editor: Client) -> None:
+    rows = [ECHO | {"parameters": "message: |-\n  two\n  lines"}, ECHO | {"step_id": "again"}]
+    answer = editor.post(ADD, form(*rows, workflow_name="An article", tags="a, b"))
+    made = publishing.current("article")
+    assert answer.status_code == 302
+    assert made.definition["tags"] == ["a", "b"]
+    assert made.definition["steps"][0]["parameters"] == {"message": "two\nlines"}
+    assert [s.step_id for s in made.steps.all()] == ["write", "again"]
+    assert Event.objects.get(type="workflow_created").actor == "person"
+
+
+def test_parameters_may_be_json(editor: Client) -> None:
+    editor.post(ADD, form(ECHO | {"parameters": '{"message": "caf\\u00e9 \\ud83d\\ude00"}'}))
+    assert publishing.current("article").definition["steps"][0]["parameters"] == {"message": "café 😀"}
+
+
+def test_every_problem_stands_at_its_field(editor: Client) -> None:
+    rows = [
+        ECHO | {"agent_id": "content_creater", "max_retries": "-1"},
+        ECHO | {"step_id": "no id", "function_name": "ecko", "precondition": "steps.later.result"},
+        ECHO | {"step_id": "third", "parameters": "a: [1"},
+    ]
+    answer = editor.post(ADD, form(*rows, max_execution_time_seconds="0", global_context="just text"))
+    shown = answer.context["editor"]
+    assert not Workflow.objects.exists()
+    assert set(shown.form.errors) == {"max_execution_time_seconds", "global_context"}
+    first, second, third = (row.errors for row in shown.steps.forms)
+    assert set(first) == {"agent_id", "max_retries"}
+    assert "content_creator" in str(first["agent_id"])
+    assert set(second) == {"step_id", "function_name", "precondition"}
+    assert set(third) == {"parameters"}
+    assert "line 2, column 1" in str(third["parameters"])
+
+
+def test_a_bad_other_field_is_said_at_the_row(editor: Client) -> None:
+    answer = editor.post(ADD, form(ECHO | {"other": "retry: {multiplier: many}\nmax_retrys: 3"}))
+    said = str(answer.context["editor"].steps.forms[0].errors["other"])
+    assert "retry.multiplier" in said
+    assert "max_retries" in said
+
+
+def test_steps_are_stored_in_the_order_of_their_positions_without_removed_ones(editor: Client) -> None:
+    rows = [
+        ECHO | {"step_id": "b", "position": "2"},
+        ECHO | {"step_id": "gone", "position": "3", "remove": "on"},
+        ECHO | {"step_id": "a", "position": "1"},
+    ]
+    editor.post(ADD, form(*rows))
+    assert [s["step_id"] for s in publishing.current("article").definition["steps"]] == ["a", "b"]
+
+
+def test_a_taken_id_is_said_at_the_id(editor: Client) -> None:
+    workflow()
+    answer = editor.post(ADD, form(ECHO))
+    assert set(answer.context["editor"].form.errors) == {"workflow_id"}
+
+
+RICH = {
+    "metadata": {"owner": "team"},
+    "retry": {"max_delay_seconds": 5},
+    "global_context": {"topic": "AI", "nested": {"list": [1, 2.5, None, "yes"]}},
+    "parameters": {"type": "object", "properties": {"topic": {"type": "string"}}},
+    "stop_on_failure": False,
+}
+
+
+def test_saving_without_a_change_keeps_every_key_and_makes_no_version(editor: Client) -> None:
+    first = step(
+        description="It writes.",
+        parameters={"message": "a\n\nb ${context.topic}", "odd": "yes", "number": "1"},
+        precondition='context.topic != ""',
+        fallback={"result": {"text": ""}},
+        max_retries=3,
+    )
+    stored = workflow(first, step("check", depends_on=["write"], continue_on_failure=True), **RICH)
+    answer = editor.post(change(stored), sent_again(editor, stored))
+    again = publishing.current("article")
+    assert answer.status_code == 302
+    assert again.definition == stored.definition
+    assert list(again.definition["steps"][0]) == list(stored.definition["steps"][0])
+    assert again.current is not None
+    assert again.current.number == 1
+
+
+def test_a_change_makes_a_version_and_keeps_what_the_form_has_no_field_for(editor: Client) -> None:
+    stored = workflow(step(fallback={"result": {"text": ""}}), **RICH)
+    changed = {"steps-0-max_retries": "7", "note": "more tries"}
+    editor.post(change(stored), sent_again(editor, stored, **changed))
+    again = publishing.current("article")
+    assert again.current is not None
+    assert (again.current.number, again.current.note) == (2, "more tries")
+    assert again.definition["steps"] == [step(fallback={"result": {"text": ""}}, max_retries=7)]
+    assert again.definition["metadata"] == {"owner": "team"}
+
+
+def test_emptied_fields_go_from_the_definition(editor: Client) -> None:
+    stored = workflow(step(parameters={"message": "x"}, fallback={"result": {}}), **RICH)
+    emptied = {"other": "", "global_context": "", "steps-0-parameters": "", "steps-0-other": ""}
+    editor.post(change(stored), sent_again(editor, stored, **emptied))
+    definition = publishing.current("article").definition
+    assert definition.keys() & {"metadata", "retry", "global_context"} == set()
+    assert definition["steps"] == [step()]
+
+
+def test_a_change_of_somebody_else_is_not_overwritten(editor: Client) -> None:
+    stored = workflow()
+    mine = sent_again(editor, stored, workflow_name="Mine")
+    editor.post(change(stored), sent_again(editor, stored, workflow_name="Theirs"))
+    answer = editor.post(change(stored), mine)
+    assert answer.status_code == 200
+    assert "Somebody stored another version" in answer.content.decode()
+    assert publishing.current("article").name == "Theirs"
+
+
+def test_the_id_of_a_stored_workflow_stays(editor: Client) -> None:
+    stored = workflow()
+    editor.post(change(stored), sent_again(editor, stored, workflow_id="other", workflow_name="New name"))
+    assert publishing.current("article").name == "New name"
+
+
+def test_who_may_only_look_gets_the_definition_and_no_form() -> None:
+    stored = workflow()
+    client = signed_in("workflows.view_workflow")
+    page = client.get(change(stored))
+    assert "data-editor" not in page.content.decode()
+    assert "step_id: write" in page.content.decode()
+    assert client.post(change(stored), form(ECHO)).status_code == 403
+    assert client.get(ADD).status_code == 403
+
+
+def test_an_unknown_workflow_is_not_found(editor: Client) -> None:
+    assert editor.get("/admin/workflows/workflow/999/change/").status_code == 404
+    assert editor.get("/admin/workflows/workflow/x/change/").status_code == 404

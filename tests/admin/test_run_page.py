@@ -1,0 +1,155 @@
+"""The page of one run."""
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from tests.admin.factories import HOSTILE, begin, end, fail, held, run_of, signed_in, step, succeed, workflow
+from workflows.admin.base import duration
+from workflows.admin.timeline import Scale, row
+from workflows.models import Run, StepResult
+
+pytestmark = pytest.mark.django_db
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def page(client: Client, run: Run, query: str = "") -> str:
+    return client.get(reverse("admin:workflows_run_change", args=[run.pk]) + query).content.decode()
+
+
+def test_it_tells_what_each_step_did() -> None:
+    hold = held(run_of(workflow(step("a"), step("b")), {"topic": "owls"}))
+    begin(hold, "a", {"message": "hoo"})
+    fail(hold, "a", "a bad moment", retry_in=0.5)
+    begin(hold, "a", {"message": "hoo"})
+    succeed(hold, "a", {"echo": "HOO"}, {"at": time.time(), "level": "info", "message": "a line"})
+    shown = page(signed_in("workflows.view_run"), end(hold))
+    for text in ("owls", "hoo", "HOO", "a line", "ValueError: a bad moment", "next after 500 ms"):
+        assert text in shown
+    assert 'aria-label="pending"' in shown  # b has not begun
+
+
+def test_stored_text_stays_text() -> None:
+    stored = workflow(step("a", step_name=HOSTILE[:200]), workflow_name=HOSTILE)
+    hold = held(run_of(stored, {HOSTILE: HOSTILE}))
+    begin(hold, "a", {HOSTILE: HOSTILE}, name=HOSTILE)
+    fail(hold, "a", HOSTILE, retry_in=0)
+    begin(hold, "a", {}, name=HOSTILE)
+    succeed(hold, "a", {HOSTILE: [HOSTILE]}, {"at": 1.0, "level": "info", "message": HOSTILE})
+    run = end(hold, error=HOSTILE)
+    client = signed_in(superuser=True)
+    addresses = [
+        reverse("admin:index"),
+        reverse("admin:workflows_run_change", args=[run.pk]),
+        reverse("admin:workflows_run_changelist"),
+        reverse("admin:workflows_stepresult_change", args=[StepResult.objects.get().pk]),
+        reverse("admin:workflows_event_changelist"),
+        reverse("admin:workflows_event_change", args=[run.events.last().pk]),  # type: ignore[union-attr]
+        reverse("admin:workflows_workflow_change", args=[stored.pk]),
+        reverse("admin:workflows_workflow_changelist"),
+        reverse("admin:workflows_workflow_run", args=[stored.pk]),
+        reverse("admin:workflows_workflowversion_change", args=[stored.current_id]),
+    ]
+    for address in addresses:
+        shown = client.get(address).content.decode()
+        assert "alert(1)" in shown or address == reverse("admin:workflows_event_changelist"), address
+        assert "<script>alert" not in shown, address
+        assert "<img src=x" not in shown, address
+
+
+def test_a_thousand_steps_cost_few_queries(django_assert_max_num_queries: Any) -> None:
+    steps = [step(f"s{number}") for number in range(1000)]
+    run = run_of(workflow(*steps))
+
+    def result(number: int) -> Any:
+        return {"n": f"result {number}"}
+
+    StepResult.objects.bulk_create(
+        StepResult(run=run, path=f"s{n}", step_id=f"s{n}", status="completed", result=result(n))
+        for n in range(1000)
+    )
+    client = signed_in("workflows.view_run")
+    with django_assert_max_num_queries(12):
+        shown = page(client, run, "?page=2")
+    assert shown.count('class="k-row"') == 1000
+    assert "result 50" in shown
+    assert "result 49<" not in shown
+
+
+def test_a_long_result_is_cut_here_and_whole_on_its_own_page() -> None:
+    hold = held(run_of(workflow(step("a"))))
+    begin(hold, "a")
+    succeed(hold, "a", {"text": "x" * 30_000 + "the end"})
+    run = end(hold)
+    client = signed_in(superuser=True)
+    assert "the end" not in page(client, run)
+    assert "10,007 more characters" in page(client, run)
+    whole = client.get(reverse("admin:workflows_stepresult_change", args=[StepResult.objects.get().pk]))
+    assert "the end" in whole.content.decode()
+
+
+def test_only_an_active_run_can_be_cancelled_and_is_followed() -> None:
+    run = run_of(workflow(step("a")))
+    client = signed_in(superuser=True)
+    assert "Cancel run" in page(client, run)
+    assert "data-follow" in page(client, run)
+    hold = held(run)
+    ended = end(hold)
+    assert "Cancel run" not in page(client, ended)
+    assert "data-follow" not in page(client, ended)
+
+
+def test_no_permission_no_page_and_no_such_run() -> None:
+    run = run_of(workflow())
+    client = signed_in("workflows.view_workflow")
+    address = reverse("admin:workflows_run_change", args=[run.pk])
+    assert client.get(address).status_code == 403
+    assert client.get(address.replace(str(run.pk), "nonsense")).status_code == 404
+
+
+def attempt(number: int, start: float, end: float, **more: object) -> dict[str, object]:
+    moments = [(START + timedelta(seconds=s)).isoformat() for s in (start, end)]
+    return {"number": number, "started_at": moments[0], "ended_at": moments[1], **more}
+
+
+def test_bars_stand_where_the_attempts_were() -> None:
+    tried: Any = [
+        attempt(1, 0, 2, error_code="X", error="no", retry_in=1),
+        attempt(2, 3, 5),
+    ]
+    result = StepResult(path="a", step_id="a", status="completed", attempts=tried, started_at=START)
+    bars = row(result, Scale(START, START + timedelta(seconds=10)), 1).bars
+    assert [(bar.kind, bar.x, bar.width) for bar in bars] == [
+        ("failed", 0, 20),
+        ("completed", 30, 20),
+        ("gap", 20, 10),
+    ]
+
+
+def test_a_running_attempt_reaches_to_the_present() -> None:
+    began = START + timedelta(seconds=4)
+    result = StepResult(path="a", step_id="a", status="running", attempt=1, started_at=began)
+    (bar,) = row(result, Scale(START, START + timedelta(seconds=10)), 1).bars
+    assert (bar.kind, bar.x, bar.width) == ("running", 40, 60)
+
+
+@pytest.mark.parametrize("seconds", [0, 0.0004, 0.8, 7, 59, 61, 3600, 90_000, 40_000_000])
+def test_a_scale_has_few_ticks_and_bars_stay_inside(seconds: float) -> None:
+    scale = Scale(START, START + timedelta(seconds=seconds))
+    assert 1 <= len(scale.ticks()) <= 6
+    bar = scale.bar("completed", START - timedelta(seconds=5), START + timedelta(seconds=seconds + 5), "")
+    assert bar.x >= 0
+    assert bar.x + bar.width <= 100
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "text"),
+    [(None, "–"), (0, "0 ms"), (0.4, "0.4 ms"), (340, "340 ms"), (2400, "2.4 s"), (185_000, "3 min 5 s")],
+)
+def test_lengths_of_time_are_said_as_people_say_them(milliseconds: float | None, text: str) -> None:
+    assert duration(milliseconds) == text

@@ -1,0 +1,150 @@
+"""Runs of all workflows: the list and its filters, and what is known of one run."""
+
+import uuid
+
+import pytest
+
+from tests.api.client import Api
+from tests.api.shape import BASE, data_of, refused
+from tests.factories import make_workflow, run_to_end, step
+from workflows.models import Run
+
+RUNS = "/api/v1/runs"
+LATER = {"run_at": "2999-01-01T00:00:00Z"}
+
+
+def finished() -> Run:
+    return run_to_end(
+        step("a", parameters={"message": "hello"}),
+        step("skipped", precondition="false"),
+        step("b", "die", max_retries=0, continue_on_failure=True),
+        input={"who": "you"},
+    )
+
+
+def test_a_run_is_listed_and_read_alone(api: Api) -> None:
+    run = finished()
+    body = api.get(RUNS).json()
+    assert (body["count"], body["next"], body["previous"]) == (1, None, None)
+    entry = body["data"][0]
+    assert (entry["execution_id"], entry["status"], entry["workflow_id"]) == (
+        str(run.pk),
+        "completed",
+        "sample",
+    )
+    assert (entry["success"], entry["partial"], entry["failed_steps"]) == (True, True, 1)
+    alone = data_of(api.get(f"{RUNS}/{run.pk}"))
+    assert alone == {**entry, "input_context": {"who": "you"}}
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("workflow=sample", True),
+        ("workflow=other", False),
+        ("status=completed", True),
+        ("status=failed&status=completed", True),
+        ("status=failed", False),
+        ("trigger=local", None),
+        ("agent=tester", True),
+        ("agent=nobody", False),
+        ("error_code=HelperDied", True),
+        ("error_code=StepTimeout", False),
+        ("tag=blue", False),
+        ("started_after=2020-01-01T00:00:00Z", True),
+        ("started_before=2020-01-01T00:00:00Z", False),
+        ("search=sam", True),
+        ("search=zzz", False),
+    ],
+)
+def test_the_list_is_filtered(api: Api, query: str, found: bool | None) -> None:
+    finished()
+    ids = data_of(api.get(f"{RUNS}?{query}"))
+    assert found is None or bool(ids) == found
+
+
+def test_a_run_is_found_by_its_id_and_its_tag(api: Api) -> None:
+    make_workflow(step("a"), tags=["blue sky", "é"])
+    run = data_of(api.post(f"{BASE}/sample/execute-async", LATER), 202)["execution_id"]
+    for query in (
+        f"search={run}",
+        f"search={run[:13]}",
+        "tag=blue sky",
+        "tag=é",
+        "trigger=api",
+        "status=queued",
+    ):
+        assert [entry["execution_id"] for entry in data_of(api.get(f"{RUNS}?{query}"))] == [run], query
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["status=nonsense", "started_after=yesterday", "stats=failed", "search=%00", "cursor=nonsense%00"],
+)
+def test_a_wrong_filter_is_refused(api: Api, query: str) -> None:
+    response = api.get(f"{RUNS}?{query}")
+    refused(response, 404 if query.startswith("cursor") else 400)
+
+
+def test_the_list_is_paged_by_cursor_and_new_runs_do_not_shift_it(api: Api) -> None:
+    make_workflow(step("a"))
+    started = [
+        data_of(api.post(f"{BASE}/sample/execute-async", LATER), 202)["execution_id"] for _ in range(5)
+    ]
+    first = api.get(f"{RUNS}?page_size=2").json()
+    assert first["count"] == 5
+    data_of(api.post(f"{BASE}/sample/execute-async", LATER), 202)
+    second = api.get(first["next"]).json()
+    shown = [entry["execution_id"] for page in (first, second) for entry in page["data"]]
+    assert shown == list(reversed(started))[:4]
+
+
+def test_the_steps_of_a_run_are_told(api: Api) -> None:
+    run = finished()
+    steps = {entry["path"]: entry for entry in data_of(api.get(f"{RUNS}/{run.pk}/steps"))}
+    assert {path: entry["status"] for path, entry in steps.items()} == {
+        "a": "completed",
+        "skipped": "skipped",
+        "b": "failed",
+    }
+    assert steps["a"]["result_data"]["echo"] == "hello"
+    assert steps["a"]["parameters"] == {"message": "hello"}
+    assert steps["a"]["idempotency_key"] == f"{run.pk}:a"
+    assert steps["skipped"]["reason"] == "precondition"
+    assert (steps["b"]["error_code"], steps["b"]["attempts"]) == ("HelperDied", 1)
+    assert steps["b"]["attempt_history"][0]["error"]
+
+
+def test_the_events_of_a_run_are_told_in_order(api: Api) -> None:
+    run = run_to_end(step("a"))
+    events = data_of(api.get(f"{RUNS}/{run.pk}/events"))
+    assert [event["id"] for event in events] == [1, 2, 3, 4, 5]
+    assert [event["type"] for event in events][2:] == ["step_start", "step_complete", "workflow_complete"]
+    assert (events[2]["step_id"], events[2]["path"], events[2]["agent_name"]) == ("a", "a", "tester")
+    page = api.get(f"{RUNS}/{run.pk}/events?page_size=2").json()
+    assert [event["id"] for event in api.get(page["next"]).json()["data"]] == [3, 4]
+
+
+def test_the_context_is_shown_as_a_step_saw_it(api: Api) -> None:
+    run = run_to_end(step("a"), step("b"), input={"who": "you"})
+    before = data_of(api.get(f"{RUNS}/{run.pk}/context?at=a"))
+    after = data_of(api.get(f"{RUNS}/{run.pk}/context"))
+    assert before["context"] == {"who": "you"}
+    assert after["context"]["echo"] == "b"
+    wrong = refused(api.get(f"{RUNS}/{run.pk}/context?at=bb"), 400)
+    assert 'did you mean "b"?' in wrong["error"]
+    refused(api.get(f"{RUNS}/{run.pk}/context?att=b"), 400)
+
+
+def test_a_run_is_cancelled_once(api: Api) -> None:
+    make_workflow(step("a"))
+    run = data_of(api.post(f"{BASE}/sample/execute-async", LATER), 202)["execution_id"]
+    assert data_of(api.post(f"{RUNS}/{run}/cancel"))["cancelled"]
+    assert not data_of(api.post(f"{RUNS}/{run}/cancel"))["cancelled"]
+    assert data_of(api.get(f"{RUNS}/{run}"))["status"] == "cancelled"
+
+
+@pytest.mark.parametrize("part", ["", "/steps", "/events", "/context", "/stream"])
+@pytest.mark.parametrize("run", [str(uuid.UUID(int=7)), "nonsense", "a%00b"])
+def test_a_run_that_is_not_there_is_404(api: Api, run: str, part: str) -> None:
+    refused(api.get(f"{RUNS}/{run}{part}"), 404, "RunNotFound")

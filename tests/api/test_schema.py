@@ -1,0 +1,59 @@
+"""The OpenAPI schema and its page."""
+
+import re
+from contextlib import closing
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from drf_spectacular.validation import validate_schema
+
+from tests.api.client import Api
+from tests.api.routes import CALLS
+from tests.api.shape import BASE
+
+
+@pytest.fixture
+def schema(api: Api) -> dict[str, Any]:
+    response = api.get("/api/schema", HTTP_ACCEPT="application/vnd.oai.openapi+json")
+    assert response.status_code == 200
+    found: dict[str, Any] = response.json()
+    return found
+
+
+def test_the_schema_is_made_without_a_warning_and_is_valid(schema: dict[str, Any], tmp_path: Any) -> None:
+    call_command("spectacular", "--validate", "--fail-on-warn", "--file", str(tmp_path / "schema.yaml"))
+    validate_schema(schema)  # type: ignore[no-untyped-call]
+    assert schema["openapi"].startswith("3.1")
+
+
+def test_every_route_is_in_the_schema(schema: dict[str, Any]) -> None:
+    shapes = {
+        (verb, re.sub(r"{\w+}", "*", path)) for path, verbs in schema["paths"].items() for verb in verbs
+    }
+    for call in CALLS:
+        if call.address in {"/api/schema", "/api/docs"}:
+            continue
+        address = re.sub(r"/(sample|tester|default|0189[0-9a-f-]{32})(?=/|$)", "/*", call.address)
+        assert (call.verb.lower(), address) in shapes, call
+
+
+def test_answers_are_in_the_envelope_and_errors_in_their_shape(schema: dict[str, Any]) -> None:
+    responses = schema["paths"][BASE]["get"]["responses"]
+    listed = responses["200"]["content"]["application/json"]["schema"]["properties"]
+    assert set(listed) == {"success", "data", "count", "next", "previous", "timestamp"}
+    assert responses["default"]["content"]["application/json"]["schema"] == {
+        "$ref": "#/components/schemas/Error"
+    }
+    assert "Step" in schema["components"]["schemas"]
+
+
+def test_the_page_loads_nothing_from_elsewhere(api: Api) -> None:
+    page = api.get("/api/docs", HTTP_ACCEPT="text/html").content.decode()
+    assert "swagger-ui" in page
+    for address in re.findall(r'(?:src|href)="([^"]+)"', page):
+        assert address.startswith("/"), address
+        if address.startswith("/static/"):
+            with closing(api.get(address)) as file:
+                assert file.status_code == 200
+    assert "<script>" not in page

@@ -1,0 +1,114 @@
+import pytest
+
+import workflows
+from workflows import WorkflowBuilder
+from workflows.definitions import callables, to_dict
+from workflows.errors import CallableNotFound, DefinitionError
+
+
+@pytest.fixture(autouse=True)
+def _own_registry(monkeypatch):
+    monkeypatch.setattr(callables, "_registered", {})
+
+
+def review(**check):
+    return (
+        WorkflowBuilder("review", "Review an article")
+        .global_context(topic="AI")
+        .step("write", agent="content_creator", function="inference", prompt="Write about ${context.topic}")
+        .step("check", agent="qa_specialist", function="text_processing", **check)
+    )
+
+
+def test_the_builder_makes_the_same_definition_as_yaml():
+    built = review(
+        max_retries=1, name="Check", parameters={"description": "a parameter"}, operation="analyze"
+    ).build()
+    assert to_dict(built) == {
+        "workflow_id": "review",
+        "workflow_name": "Review an article",
+        "global_context": {"topic": "AI"},
+        "steps": [
+            {
+                "step_id": "write",
+                "agent_id": "content_creator",
+                "function_name": "inference",
+                "parameters": {"prompt": "Write about ${context.topic}"},
+            },
+            {
+                "step_id": "check",
+                "agent_id": "qa_specialist",
+                "function_name": "text_processing",
+                "step_name": "Check",
+                "max_retries": 1,
+                "parameters": {"description": "a parameter", "operation": "analyze"},
+            },
+        ],
+    }
+    text = review().to_yaml()
+    assert WorkflowBuilder.from_yaml(text).build() == review().build()
+
+
+def test_every_field_of_a_workflow_can_be_built():
+    built = (
+        WorkflowBuilder("w", stop_on_failure=False)
+        .description("d")
+        .metadata(owner="x")
+        .tags("a", "b")
+        .input_schema({"type": "object"})
+        .retry(multiplier=3)
+        .concurrency(2, on_limit="reject")
+        .options(default_llm="m", max_execution_time_seconds=5)
+        .step("a", agent="x", function="echo")
+        .build()
+    )
+    assert (built.description, built.metadata, built.tags) == ("d", {"owner": "x"}, ["a", "b"])
+    assert (built.parameters, built.stop_on_failure, built.default_llm) == ({"type": "object"}, False, "m")
+    assert (built.retry.multiplier, built.concurrency.limit, built.concurrency.on_limit) == (3, 2, "reject")
+
+
+def test_a_lambda_stands_beside_the_definition_and_is_refused_by_name_where_it_would_be_stored():
+    builder = review(precondition=lambda context: context["ready"])
+    built = builder.build()
+    assert built.steps[1].precondition.callable == "lambda:check.precondition"
+    assert builder.callables["lambda:check.precondition"]({"ready": 7}) == 7
+    with pytest.raises(DefinitionError, match=r'precondition of step "check".*@workflows.callable'):
+        builder.to_yaml()
+
+
+def test_a_registered_callable_is_named_in_the_definition():
+    @workflows.callable("is_ready")
+    def is_ready(context):
+        return context["ready"]
+
+    builder = review(precondition=is_ready, validation={"callable": "is_ready"})
+    assert builder.callables == {}
+    assert builder.build().steps[1].precondition.callable == "is_ready"
+    assert WorkflowBuilder.from_yaml(builder.to_yaml()).build() == builder.build()
+    assert callables.get("is_ready") is is_ready
+
+
+def test_a_name_belongs_to_one_callable():
+    workflows.callable("a")(lambda context: True)
+    with pytest.raises(ValueError, match="registered already"):
+        workflows.callable("a")(_elsewhere)
+    for name in ("", "lambda:x", None):
+        with pytest.raises(ValueError, match="takes a name"):
+            workflows.callable(name)
+
+
+def _elsewhere(context):
+    return False
+
+
+def test_an_unknown_callable_is_told_with_the_nearest_name():
+    workflows.callable("is_ready")(_elsewhere)
+    with pytest.raises(CallableNotFound, match='did you mean "is_ready"'):
+        callables.get("is_redy")
+    assert callables.get("x", {"x": _elsewhere}) is _elsewhere
+
+
+def test_what_is_no_json_is_refused_with_its_path():
+    with pytest.raises(DefinitionError) as caught:
+        WorkflowBuilder("w").step("a", agent="x", function="y", when={1, 2}).build()
+    assert [(p.path, p.code) for p in caught.value.problems] == [("steps[0].parameters.when", "not_json")]

@@ -1,0 +1,121 @@
+"""People, groups and API tokens."""
+
+from datetime import timedelta
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.contrib.admin import display
+from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.models import Group, User
+from django.core.exceptions import PermissionDenied
+from django.db import models, transaction
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from django.views.decorators.debug import sensitive_variables
+from knox.models import AuthToken  # type: ignore[import-untyped]
+from unfold.admin import ModelAdmin  # type: ignore[import-untyped]
+from unfold.forms import (  # type: ignore[import-untyped]
+    AdminPasswordChangeForm,
+    UserChangeForm,
+    UserCreationForm,
+)
+
+from workflows import audit
+from workflows.admin.base import ReadOnlyAdmin, actor_of
+
+for model in (User, Group, AuthToken):
+    if admin.site.is_registered(model):
+        admin.site.unregister(model)
+
+
+@admin.register(User)
+class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg, misc]
+    form = UserChangeForm
+    add_form = UserCreationForm
+    change_password_form = AdminPasswordChangeForm
+
+
+@admin.register(Group)
+class GroupAdmin(DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]
+    pass
+
+
+class TokenForm(forms.Form):
+    """Whose token, and for how long."""
+
+    user = forms.ModelChoiceField(
+        User.objects.filter(is_active=True),
+        help_text="Requests with the token may do what this person may do.",
+    )
+    days = forms.IntegerField(min_value=1, max_value=3650, initial=90, help_text="Days until it expires.")
+
+
+@admin.register(AuthToken)
+class TokenAdmin(ReadOnlyAdmin):
+    """Tokens are kept as digests: one is shown once, in the answer that made it, and stored nowhere else."""
+
+    list_display = ["beginning", "user", "created", "expiry", "valid"]
+    list_filter = ["user"]
+    search_fields = ["token_key", "user__username"]
+    fields = ["beginning", "user", "created", "expiry"]
+    readonly_fields = ["beginning"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("knox.add_authtoken")
+
+    def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        return request.user.has_perm("knox.delete_authtoken")
+
+    @sensitive_variables("token")
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        form, token = TokenForm(request.POST or None), ""
+        if not request.user.is_superuser:  # a token of somebody else would give its maker their rights
+            own = User.objects.filter(username=request.user.get_username())
+            form.fields["user"].queryset = own  # type: ignore[attr-defined]
+        if form.is_valid():
+            token = _create(form.cleaned_data["user"], form.cleaned_data["days"], actor_of(request.user))
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "New API token",
+            "opts": self.opts,
+            "form": form,
+            "token": token,
+        }
+        response = TemplateResponse(request, "admin/knox/authtoken/add.html", context)
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    def delete_model(self, request: HttpRequest, obj: AuthToken) -> None:
+        _revoke([obj], actor_of(request.user))
+
+    def delete_queryset(self, request: HttpRequest, queryset: models.QuerySet[AuthToken]) -> None:
+        _revoke(list(queryset), actor_of(request.user))
+
+    @display(description="token")
+    def beginning(self, token: AuthToken) -> str:
+        return f"{token.token_key[:8]}…"
+
+    @display(description="valid", boolean=True)
+    def valid(self, token: AuthToken) -> bool:
+        return token.expiry is None or token.expiry > timezone.now()
+
+
+@transaction.atomic
+def _create(user: User, days: int, actor: str) -> str:
+    row, token = AuthToken.objects.create(user, expiry=timedelta(days=days))
+    audit.record("token_created", actor=actor, subject=user.username, token=row.token_key[:8], days=days)
+    return str(token)
+
+
+@transaction.atomic
+def _revoke(tokens: list[AuthToken], actor: str) -> None:
+    for token in tokens:
+        audit.record("token_revoked", actor=actor, subject=token.user.username, token=token.token_key[:8])
+        token.delete()

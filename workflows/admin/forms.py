@@ -1,0 +1,104 @@
+"""The forms of a definition: one for the workflow, one for each of its steps, one for starting a run."""
+
+from typing import Any
+
+from django import forms
+
+from workflows.admin.fields import OpenChoice, StructureField
+from workflows.definitions import Definition, Step
+
+Choices = list[tuple[str, str]]
+
+
+def _help(model: type[Definition] | type[Step], field: str) -> str:
+    """The field's description in the definition's own models."""
+    return model.model_fields[field].description or ""
+
+
+def _lines(rows: int, **attrs: Any) -> forms.Textarea:
+    return forms.Textarea(attrs={"rows": rows, "spellcheck": "false", **attrs})
+
+
+class WorkflowForm(forms.Form):
+    """What holds for the whole workflow. What is right is decided by ``definitions.check``, not here."""
+
+    version = forms.IntegerField(required=False, widget=forms.HiddenInput)
+    workflow_id = forms.CharField(required=False, label="Id", help_text=_help(Definition, "workflow_id"))
+    workflow_name = forms.CharField(
+        required=False, label="Name", help_text=_help(Definition, "workflow_name")
+    )
+    description = forms.CharField(
+        required=False, widget=_lines(2), help_text=_help(Definition, "description")
+    )
+    tags = forms.CharField(required=False, help_text="Words with commas between them.")
+    max_execution_time_seconds = forms.FloatField(
+        initial=600, label="Time limit (seconds)", help_text=_help(Definition, "max_execution_time_seconds")
+    )
+    stop_on_failure = forms.BooleanField(
+        required=False, initial=True, help_text=_help(Definition, "stop_on_failure")
+    )
+    global_context = StructureField(widget=_lines(5), help_text="YAML or JSON. Values that every step sees.")
+    parameters = StructureField(
+        widget=_lines(5), label="Input schema", help_text=f"YAML or JSON. {_help(Definition, 'parameters')}"
+    )
+    other = StructureField(
+        widget=_lines(4),
+        label="Other fields",
+        help_text="YAML or JSON: default_llm, retry, concurrency, save_intermediate_results, metadata.",
+    )
+    note = forms.CharField(required=False, label="Note", help_text="What this version changes.")
+
+    def clean_tags(self) -> list[str]:
+        return [tag.strip() for tag in self.cleaned_data["tags"].split(",") if tag.strip()]
+
+
+class StepForm(forms.Form):
+    """One step. ``origin`` is its index in the version that the form was made from, -1 for a new one."""
+
+    origin = forms.IntegerField(initial=-1, widget=forms.HiddenInput(attrs={"data-origin": ""}))
+    position = forms.FloatField(
+        required=False, widget=forms.NumberInput(attrs={"step": "any"}), help_text="Steps run in this order."
+    )
+    remove = forms.BooleanField(required=False, label="Remove this step")
+    step_id = forms.CharField(required=False, label="Id", help_text="Letters, digits, _ and -.")
+    step_name = forms.CharField(required=False, label="Name", help_text=_help(Step, "step_name"))
+    agent_id = OpenChoice(label="Agent", help_text="Who does it.")
+    function_name = OpenChoice(label="Function", help_text="What it does.")
+    parameters = StructureField(widget=_lines(5), help_text="YAML or JSON; may contain ${…}.")
+    precondition = forms.CharField(
+        required=False, widget=_lines(1), help_text="Expression; false: the step is skipped."
+    )
+    timeout_seconds = forms.FloatField(initial=60, label="Timeout (seconds)", help_text="For one attempt.")
+    max_retries = forms.IntegerField(initial=3, label="Retries", help_text=_help(Step, "max_retries"))
+    continue_on_failure = forms.BooleanField(
+        required=False, label="Go on if it fails", help_text=_help(Step, "continue_on_failure")
+    )
+    other = StructureField(
+        widget=_lines(3),
+        label="Other fields",
+        help_text="YAML or JSON: description, depends_on, validation, result_processor, fallback, retry, "
+        "cache, output_schema, llm_name, metadata.",
+    )
+
+    def __init__(self, *args: Any, agents: Choices, functions: Choices, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, choices in (("agent_id", agents), ("function_name", functions)):
+            field = self.fields[name]
+            assert isinstance(field, OpenChoice)
+            field.offer(choices, str(self[name].value() or ""))
+
+    @property
+    def starts_open(self) -> bool:
+        """New rows and rows with errors are shown unfolded."""
+        return bool(self.errors) or not self["step_id"].value()
+
+
+StepForms = forms.formset_factory(StepForm, extra=0, max_num=1000, absolute_max=1000, validate_max=True)
+
+
+class StartForm(forms.Form):
+    """The input of a run."""
+
+    input = StructureField(
+        widget=_lines(10), label="Input context", help_text="YAML or JSON; empty is an empty context."
+    )

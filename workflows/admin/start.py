@@ -1,0 +1,78 @@
+"""The page that asks for a run's input."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.admin import ModelAdmin
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+
+from workflows import runs
+from workflows.admin.base import actor_of
+from workflows.admin.forms import StartForm
+from workflows.errors import InputInvalid
+from workflows.models import Run, Workflow
+
+BLANKS: dict[str, Any] = {
+    "string": "", "number": 0, "integer": 0, "boolean": False, "array": [], "object": {},
+}  # fmt: skip
+
+
+def start(
+    request: HttpRequest, model_admin: "ModelAdmin[Workflow]", workflows: list[Workflow]
+) -> HttpResponse:
+    """Ask for one input, and start a run of each workflow with it: of all, or of none if one refuses it."""
+    sent = request.POST if request.method == "POST" else None
+    form = StartForm(sent, initial={"input": _blank_input(workflows)})
+    if form.is_valid() and (started := _start(form, workflows, actor_of(request.user))):
+        return _started(request, started)
+    context = {
+        **model_admin.admin_site.each_context(request),
+        "title": f"Run {workflows[0].name}" if len(workflows) == 1 else f"Run {len(workflows)} workflows",
+        "opts": model_admin.opts,
+        "form": form,
+        "workflows": workflows,
+        "schema": workflows[0].definition.get("parameters") if len(workflows) == 1 else None,
+    }
+    return TemplateResponse(request, "admin/workflows/workflow/start.html", context)
+
+
+def _start(form: StartForm, workflows: list[Workflow], actor: str) -> list[Run]:
+    try:
+        with transaction.atomic():
+            return [
+                runs.start(workflow, form.cleaned_data["input"], trigger="admin", actor=actor)
+                for workflow in workflows
+            ]
+    except InputInvalid as error:
+        for problem in error.problems:
+            place = problem.path.removeprefix("input_context").strip(".")
+            form.add_error("input", f"{place}: {problem.message}" if place else problem.message)
+        if not error.problems:
+            form.add_error("input", str(error))
+        return []
+
+
+def _started(request: HttpRequest, started: list[Run]) -> HttpResponse:
+    if len(started) == 1:
+        return HttpResponseRedirect(reverse("admin:workflows_run_change", args=[started[0].pk]))
+    messages.success(request, f"{len(started)} runs are queued.")
+    return HttpResponseRedirect(reverse("admin:workflows_run_changelist"))
+
+
+def _blank_input(workflows: list[Workflow]) -> dict[str, Any]:
+    """What the input schema of a single workflow asks for, with its defaults or examples."""
+    schema = workflows[0].definition.get("parameters") if len(workflows) == 1 else None
+    properties = (schema or {}).get("properties", {})
+    return {name: _blank(part) for name, part in properties.items() if isinstance(part, dict)}
+
+
+def _blank(schema: dict[str, Any]) -> Any:
+    if "default" in schema:
+        return schema["default"]
+    if schema.get("examples"):
+        return schema["examples"][0]
+    kind = schema.get("type")
+    return BLANKS.get(kind) if isinstance(kind, str) else None

@@ -1,0 +1,136 @@
+"""The timeline of a run as plain data: a row for each step, bars in per cent of the whole length."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import pairwise
+from math import ceil, floor, log10
+
+from workflows.admin.base import duration
+from workflows.models import StepResult
+from workflows.states import STEP_ENDED, StepStatus
+
+MINUTES = (0.5, 1, 2, 5, 10, 15, 30, 60, 120, 360, 720, 1440)
+NARROWEST = 0.35
+"""Per cent: no bar is drawn narrower, so that a step of a millisecond can be seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """``kind`` is a step's status, ``gap`` (the wait before a retry) or ``interrupted``; in per cent."""
+
+    kind: str
+    x: float
+    width: float
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    path: str
+    name: str
+    status: str
+    length: str
+    page: int
+    bars: list[Bar] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """From moments to per cent of the time between ``start`` and ``end``."""
+
+    start: datetime
+    end: datetime
+
+    @property
+    def milliseconds(self) -> float:
+        return max((self.end - self.start).total_seconds() * 1000, 1.0)
+
+    def bar(self, kind: str, start: datetime, end: datetime, title: str) -> Bar:
+        x = min(self._percent(start), 100 - NARROWEST)
+        width = max(self._percent(end) - x, NARROWEST)
+        return Bar(kind, round(x, 3), round(min(width, 100 - x), 3), title)
+
+    def ticks(self) -> list[tuple[float, str]]:
+        """At most six round moments: (per cent, text)."""
+        step = _round_up(self.milliseconds / 5)
+        count = floor(self.milliseconds / step)
+        moments = [step * number for number in range(count + 1)]
+        shown = [(100 * moment / self.milliseconds, duration(moment)) for moment in moments]
+        return [(round(x, 3), text) for x, text in shown if x < 97]
+
+    def _percent(self, moment: datetime) -> float:
+        passed = (moment - self.start).total_seconds() * 1000
+        return min(100.0, max(0.0, 100 * passed / self.milliseconds))
+
+
+def row(step: StepResult, scale: Scale, page: int) -> Row:
+    """The step's line: its attempts, the waits between them, and what is under way."""
+    return Row(
+        path=step.path,
+        name=step.name or step.path,
+        status=step.status,
+        length=duration(step.duration_ms) if step.duration_ms else "",
+        page=page,
+        bars=[*_ended_attempts(step, scale), *_gaps(step, scale), *_under_way(step, scale)],
+    )
+
+
+def pending_row(step_id: str, name: str) -> Row:
+    """The line of a step that has not begun."""
+    return Row(path=step_id, name=name, status=StepStatus.PENDING, length="", page=0)
+
+
+def _ended_attempts(step: StepResult, scale: Scale) -> Iterator[Bar]:
+    last = len(step.attempts) - 1
+    for position, (number, start, end, attempt) in enumerate(_spans(step)):
+        kind = "interrupted" if attempt.get("interrupted") else _kind(step, position == last, attempt)
+        length = duration((end - start).total_seconds() * 1000)
+        what = attempt.get("error") or attempt.get("interrupted") or "done"
+        yield scale.bar(kind, start, end, f"attempt {number}: {length}, {str(what)[:200]}")
+
+
+def _kind(step: StepResult, is_last: bool, attempt: dict[str, object]) -> str:
+    if is_last and step.status in STEP_ENDED:
+        return step.status
+    return StepStatus.FAILED if attempt.get("error_code") else StepStatus.COMPLETED
+
+
+def _gaps(step: StepResult, scale: Scale) -> Iterator[Bar]:
+    for (_, _, end, _), (_, start, _, _) in pairwise(_spans(step)):
+        yield scale.bar("gap", end, start, f"waited {duration((start - end).total_seconds() * 1000)}")
+    if step.status in {StepStatus.RETRYING, StepStatus.WAITING} and step.attempts:
+        end = datetime.fromisoformat(step.attempts[-1]["ended_at"])
+        yield scale.bar("gap", end, scale.end, "waiting for the next attempt")
+
+
+def _under_way(step: StepResult, scale: Scale) -> Iterator[Bar]:
+    if step.status == StepStatus.RUNNING and step.started_at:
+        title = f"attempt {step.attempt}: running"
+        yield scale.bar(StepStatus.RUNNING, _newest_start(step), scale.end, title)
+
+
+def _newest_start(step: StepResult) -> datetime:
+    assert step.started_at is not None
+    if not step.attempts:
+        return step.started_at
+    newest = step.attempts[-1]
+    return datetime.fromisoformat(newest["ended_at"]) + timedelta(seconds=newest.get("retry_in") or 0)
+
+
+def _spans(step: StepResult) -> Iterable[tuple[int, datetime, datetime, dict[str, object]]]:
+    for attempt in step.attempts:
+        if attempt.get("started_at") and attempt.get("ended_at"):
+            start, end = (datetime.fromisoformat(attempt[key]) for key in ("started_at", "ended_at"))
+            yield attempt["number"], start, end, attempt
+
+
+def _round_up(milliseconds: float) -> float:
+    """The next of 1, 2, 5, 10, 20, 50, … milliseconds; beyond 20 s round minutes, beyond a day whole days."""
+    if milliseconds > 20_000:
+        day = 86_400_000.0
+        return next(
+            (m * 60_000 for m in MINUTES if m * 60_000 >= milliseconds), ceil(milliseconds / day) * day
+        )
+    magnitude = 10.0 ** floor(log10(milliseconds))
+    return next(factor * magnitude for factor in (1, 2, 5, 10) if factor * magnitude >= milliseconds)

@@ -1,0 +1,212 @@
+"""Answers that are no rows, for the OpenAPI schema; `workflows.results` and the views make the values."""
+
+from rest_framework import serializers
+
+
+class Answer(serializers.Serializer[object]):
+    """The shape of an answer."""
+
+
+class Usage(Answer):
+    """Tokens of model calls, and their cost in US dollars (0 where unknown)."""
+
+    input_tokens = serializers.IntegerField()
+    output_tokens = serializers.IntegerField()
+    total_tokens = serializers.IntegerField()
+    cost = serializers.FloatField()
+
+
+class RunStatusAnswer(Answer):
+    """How far a run is."""
+
+    status = serializers.CharField(help_text="A run's status, or registered where the workflow never ran.")
+    workflow_id = serializers.CharField()
+    workflow_name = serializers.CharField()
+    execution_id = serializers.UUIDField(allow_null=True)
+    total_steps = serializers.IntegerField()
+    executed_steps = serializers.IntegerField()
+    successful_steps = serializers.IntegerField()
+    failed_steps = serializers.IntegerField()
+    execution_time_ms = serializers.FloatField()
+    current_step = serializers.CharField(allow_blank=True)
+    progress = serializers.FloatField(help_text="0 to 1.")
+    error = serializers.CharField(required=False)
+
+
+class StepOutcome(Answer):
+    """What a step came to."""
+
+    success = serializers.BooleanField()
+    status = serializers.CharField()
+    error_message = serializers.CharField(allow_blank=True)
+    execution_time_ms = serializers.FloatField()
+    attempts = serializers.IntegerField()
+    result_data = serializers.DictField()
+    reason = serializers.CharField(required=False)
+
+
+class RunResult(Answer):
+    """The result of a run."""
+
+    workflow_id = serializers.CharField()
+    workflow_name = serializers.CharField()
+    execution_id = serializers.UUIDField()
+    status = serializers.CharField()
+    success = serializers.BooleanField()
+    partial = serializers.BooleanField()  # type: ignore[assignment]  # a field, not the argument
+    error_message = serializers.CharField(allow_blank=True)
+    total_execution_time_ms = serializers.FloatField()
+    total_steps = serializers.IntegerField()
+    successful_steps = serializers.IntegerField()
+    failed_steps = serializers.IntegerField()
+    skipped_steps = serializers.IntegerField()
+    retried_steps = serializers.IntegerField()
+    executed_steps = serializers.ListField(
+        child=serializers.CharField(), help_text="Paths, in order of ending."
+    )
+    step_results = serializers.DictField(child=StepOutcome())
+    step_execution_times = serializers.DictField(child=serializers.FloatField())
+    step_errors = serializers.DictField(child=serializers.CharField())
+    usage = Usage()
+
+
+class Accepted(Answer):
+    """A run that goes on without the request."""
+
+    execution_id = serializers.UUIDField()
+    workflow_id = serializers.CharField()
+    message = serializers.CharField()
+    status_url = serializers.CharField()
+    stream_url = serializers.CharField()
+
+
+class WorkflowStored(Answer):
+    """A definition was stored."""
+
+    workflow_id = serializers.CharField()
+    version = serializers.IntegerField()
+    message = serializers.CharField()
+
+
+class WorkflowArchived(Answer):
+    """A workflow was archived."""
+
+    workflow_id = serializers.CharField()
+    message = serializers.CharField()
+
+
+class Cancelled(Answer):
+    """Whether there was something to cancel."""
+
+    workflow_id = serializers.CharField()
+    execution_id = serializers.UUIDField(allow_null=True)
+    cancelled = serializers.BooleanField()
+    message = serializers.CharField()
+
+
+class ProblemAnswer(Answer):
+    """One thing that is wrong with a definition."""
+
+    path = serializers.CharField(allow_blank=True)
+    line = serializers.IntegerField(required=False)
+    column = serializers.IntegerField(required=False)
+    message = serializers.CharField()
+    code = serializers.CharField()
+    severity = serializers.CharField()
+
+
+class Validation(Answer):
+    """What the checks of a definition found."""
+
+    valid = serializers.BooleanField()
+    problems = ProblemAnswer(many=True)
+    warnings = ProblemAnswer(many=True)
+
+
+class ExecutorMetrics(Answer):
+    """Counts over all runs."""
+
+    active_workflows = serializers.IntegerField()
+    completed_workflows = serializers.IntegerField()
+    failed_workflows = serializers.IntegerField()
+    cancelled_workflows = serializers.IntegerField()
+    timed_out_workflows = serializers.IntegerField()
+    total_registered_workflows = serializers.IntegerField()
+    total_runs = serializers.IntegerField()
+    queue_depth = serializers.IntegerField()
+    running_workflows = serializers.IntegerField()
+    workers = serializers.IntegerField()
+
+
+class ContextAnswer(Answer):
+    """A run's context."""
+
+    execution_id = serializers.UUIDField()
+    at = serializers.CharField(allow_null=True)
+    context = serializers.DictField()  # type: ignore[assignment]  # a field, not the argument
+
+
+class AgentAnswer(Answer):
+    """An agent."""
+
+    id = serializers.UUIDField()
+    uuid = serializers.UUIDField()
+    name = serializers.CharField()
+    type = serializers.CharField()
+    role = serializers.CharField(allow_blank=True)
+    capabilities = serializers.ListField(child=serializers.CharField())
+    functions = serializers.ListField(child=serializers.CharField())
+    running = serializers.BooleanField(help_text="False: it is disabled.")
+    auto_start = serializers.BooleanField()
+    max_concurrent_jobs = serializers.IntegerField(allow_null=True)
+    model = serializers.CharField(allow_null=True)
+
+
+class AgentSystem(Answer):
+    """All agents together."""
+
+    running = serializers.BooleanField()
+    total_agents = serializers.IntegerField()
+    running_agents = serializers.IntegerField()
+    total_functions = serializers.IntegerField()
+    model_connected = serializers.BooleanField(help_text="False: the offline provider answers.")
+
+
+class CallAnswer(Answer):
+    """What one call came to."""
+
+    agent_id = serializers.UUIDField()
+    function = serializers.CharField()
+    success = serializers.BooleanField()
+    execution_time_ms = serializers.FloatField()
+    result = serializers.DictField()
+    error = serializers.CharField(required=False)
+    code = serializers.CharField(required=False)
+
+
+class FunctionAnswer(Answer):
+    """A function that agents may offer."""
+
+    name = serializers.CharField()
+    aliases = serializers.ListField(child=serializers.CharField())
+    type = serializers.CharField()
+    description = serializers.CharField(allow_blank=True)
+    parameters = serializers.DictField(help_text="JSON Schema.")
+
+
+class Engine(Answer):
+    """A configured inference engine."""
+
+    engine_id = serializers.CharField()
+    type = serializers.CharField()
+    status = serializers.CharField()
+    model = serializers.CharField(allow_null=True)
+    settings = serializers.DictField()
+
+
+class Health(Answer):
+    """The process answers."""
+
+    status = serializers.CharField()
+    service = serializers.CharField()
+    version = serializers.CharField()

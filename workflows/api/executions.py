@@ -1,0 +1,165 @@
+"""Running a workflow, and asking for its newest run: status, result, cancel."""
+
+import uuid
+from typing import Any, ClassVar
+
+from django.http import HttpResponseBase
+from django.urls import reverse
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework.decorators import action
+from rest_framework.exceptions import NotFound
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import ValidationError
+from rest_framework.settings import api_settings
+
+from workflows import follow, publishing, runs
+from workflows.api.answers import Accepted, Cancelled, RunResult, RunStatusAnswer
+from workflows.api.base import Endpoint
+from workflows.api.parsers import JSONParser
+from workflows.api.requests import ExecuteAsyncRequest, ExecuteRequest, ExecutionQuery
+from workflows.api.serializers import workflow_status
+from workflows.api.stream import EventStreamRenderer, stream_response, stream_url, wants_stream
+from workflows.errors import RunNotFound
+from workflows.models import Run, Workflow
+from workflows.models.run import RunQuerySet
+from workflows.results import result_body
+
+STREAMING = [*api_settings.DEFAULT_RENDERER_CLASSES, EventStreamRenderer]
+STREAM = {(200, "text/event-stream"): OpenApiResponse(str, description="Events of the run, as they happen.")}
+
+
+class NoResult(NotFound):
+    """No run has ended yet."""
+
+
+class Executions(Endpoint):
+    """What a workflow's view offers of its runs."""
+
+    permissions: ClassVar[dict[str, str]] = {
+        "execute": "workflows.add_run",
+        "execute_async": "workflows.add_run",
+        "status": "workflows.view_run",
+        "result": "workflows.view_run",
+        "cancel": "workflows.change_run",
+    }
+
+    @extend_schema(
+        request=ExecuteRequest,
+        responses={
+            (200, "application/json"): RunResult,
+            (202, "application/json"): Accepted,
+            **STREAM,
+        },
+    )
+    @action(detail=True, methods=["post"], parser_classes=[JSONParser], renderer_classes=STREAMING)
+    def execute(self, request: Request, workflow_id: str) -> HttpResponseBase:
+        """Run the workflow here and answer with its result, failed or not.
+
+        202 where the run waits, is paused, or stays queued for 30 s. With `Accept: text/event-stream` the run
+        is streamed instead. A client that leaves does not stop the run.
+        """
+        asked = self.body(ExecuteRequest)
+        run = runs.execute(_versioned(workflow_id, asked), asked.get("input_context") or {}, actor=self.actor)
+        if wants_stream(request):
+            return stream_response(run, request)
+        follow.wait_until_settled(run.pk)
+        run = runs.get(run.pk)
+        return (
+            Response(result_body(run))
+            if run.has_ended
+            else _accepted(run, "the run goes on; follow it there")
+        )
+
+    @extend_schema(request=ExecuteAsyncRequest, responses={202: Accepted})
+    @action(detail=True, methods=["post"], url_path="execute-async", parser_classes=[JSONParser])
+    def execute_async(self, request: Request, workflow_id: str) -> Response:
+        """Have the workers run the workflow, now or at `run_at`."""
+        asked = self.body(ExecuteAsyncRequest)
+        run = runs.start(
+            _versioned(workflow_id, asked),
+            asked.get("input_context") or {},
+            trigger="api",
+            actor=self.actor,
+            priority=asked.get("priority", 0),
+            run_at=asked.get("run_at"),
+        )
+        return _accepted(run, "the run is queued")
+
+    @extend_schema(parameters=[ExecutionQuery], responses=RunStatusAnswer)
+    @action(detail=True)
+    def status(self, request: Request, workflow_id: str) -> Response:
+        """How far the newest run is, or the one that `execution_id` names."""
+        workflow = publishing.current(workflow_id)
+        return Response(workflow_status(workflow, self._run_of(workflow, workflow.runs.all())))
+
+    @extend_schema(parameters=[ExecutionQuery], responses=RunResult)
+    @action(detail=True)
+    def result(self, request: Request, workflow_id: str) -> Response:
+        """The result of the newest run that has ended, or of the one that `execution_id` names."""
+        workflow = publishing.current(workflow_id)
+        run = self._run_of(workflow, workflow.runs.ended())
+        if run is None:
+            raise NoResult(f"no run of workflow {workflow_id!r} has ended")
+        if not run.has_ended:
+            raise NoResult(f"run {str(run.pk)!r} has not ended: it is {run.status}")
+        return Response(result_body(run))
+
+    @extend_schema(request=None, parameters=[ExecutionQuery], responses=Cancelled)
+    @action(detail=True, methods=["post"], parser_classes=[JSONParser])
+    def cancel(self, request: Request, workflow_id: str) -> Response:
+        """Cancel the newest run that has not ended, or the one that `execution_id` names."""
+        workflow = publishing.current(workflow_id)
+        run = self._run_of(workflow, workflow.runs.active())
+        return Response(cancelled_body(workflow_id, run, self.actor))
+
+    def _run_of(self, workflow: Workflow, candidates: RunQuerySet) -> Run | None:
+        """The run that the query names, else the newest candidate. Raises `RunNotFound`."""
+        named: uuid.UUID | None = self.query(ExecutionQuery).get("execution_id")
+        if named is None:
+            return candidates.select_related("workflow", "version").order_by("-id").first()
+        run = runs.get(named)
+        if run.workflow_id != workflow.pk:
+            raise RunNotFound(f"workflow {workflow.workflow_id!r} has no run {str(named)!r}")
+        return run
+
+
+def cancelled_body(workflow_id: str, run: Run | None, actor: str) -> dict[str, Any]:
+    """Cancel ``run`` if there is one, and say what came of it."""
+    cancelled = run is not None and runs.cancel(run.pk, actor=actor)
+    if run is None:
+        message = "no run of this workflow is under way"
+    else:
+        message = (
+            "the run is being cancelled" if cancelled else f"the run has ended already: it is {run.status}"
+        )
+    return {
+        "workflow_id": workflow_id,
+        "execution_id": str(run.pk) if run else None,
+        "cancelled": cancelled,
+        "message": message,
+    }
+
+
+def _versioned(workflow_id: str, asked: dict[str, Any]) -> Workflow:
+    """The workflow, with the version that was asked for as the one that a run would take."""
+    workflow = publishing.current(workflow_id)
+    if number := asked.get("version"):
+        workflow.current = workflow.versions.filter(number=number).first()
+        if workflow.current is None:
+            raise ValidationError(
+                {"version": f"workflow {workflow_id!r} has no version {number}"}, code="not_found"
+            )
+    return workflow
+
+
+def _accepted(run: Run, message: str) -> Response:
+    workflow_id = run.workflow.workflow_id
+    body = {
+        "execution_id": str(run.pk),
+        "workflow_id": workflow_id,
+        "message": message,
+        "status_url": f"{reverse('workflows-status', args=[workflow_id])}?execution_id={run.pk}",
+        "stream_url": stream_url(run),
+    }
+    return Response(body, status=202)

@@ -1,0 +1,113 @@
+"""Runs of all workflows."""
+
+from typing import Any, ClassVar
+
+from django.http import HttpResponseBase
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.decorators import action
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.settings import api_settings
+
+from workflows import runs
+from workflows.api.answers import Cancelled, ContextAnswer
+from workflows.api.base import Endpoint
+from workflows.api.executions import cancelled_body
+from workflows.api.filters import RunFilter, StrictFilters
+from workflows.api.pagination import Cursors, EventCursors, Listing
+from workflows.api.requests import ContextQuery
+from workflows.api.serializers import EventBody, RunDetail, RunSummary, StepBody
+from workflows.api.stream import EventStreamRenderer, stream_response
+from workflows.definitions.problems import did_you_mean
+from workflows.models import Run
+from workflows.results import context_at
+
+EXECUTION_ID = OpenApiParameter("execution_id", str, OpenApiParameter.PATH, description="The run's UUID.")
+LAST_EVENT_ID = OpenApiParameter(
+    "Last-Event-ID", str, OpenApiParameter.HEADER, description="Go on after this event, such as 7 or 7.120."
+)
+
+
+@extend_schema(parameters=[EXECUTION_ID])
+class RunViewSet(Endpoint):
+    """Runs by their `execution_id`."""
+
+    queryset = Run.objects.select_related("workflow", "version").defer("version__definition", "input")
+    serializer_class = RunSummary
+    pagination_class = Cursors
+    filter_backends = (StrictFilters,)
+    filterset_class = RunFilter
+    lookup_field = "execution_id"
+    lookup_value_regex = "[^/]{1,100}"
+    permissions: ClassVar[dict[str, str]] = {
+        "list": "workflows.view_run",
+        "retrieve": "workflows.view_run",
+        "steps": "workflows.view_run",
+        "events": "workflows.view_run",
+        "context": "workflows.view_run",
+        "stream": "workflows.view_run",
+        "cancel": "workflows.change_run",
+    }
+
+    @extend_schema(parameters=[OpenApiParameter("execution_id", exclude=True)])
+    def list(self, request: Request) -> Response:
+        """Runs, newest first."""
+        page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
+        return self.get_paginated_response(RunSummary(page, many=True).data)
+
+    @extend_schema(responses=RunDetail)
+    def retrieve(self, request: Request, execution_id: str) -> Response:
+        """One run, with its input."""
+        return Response(RunDetail(runs.get(execution_id)).data)
+
+    @extend_schema(responses=StepBody(many=True), filters=False)
+    @action(detail=True, pagination_class=None)
+    def steps(self, request: Request, execution_id: str) -> Response:
+        """What its steps did, in the order in which they began; superseded results too."""
+        steps = list(runs.get(execution_id).steps.all())
+        return Listing(StepBody(steps, many=True).data, len(steps))
+
+    @extend_schema(responses=EventBody(many=True), filters=False)
+    @action(detail=True, pagination_class=EventCursors)
+    def events(self, request: Request, execution_id: str) -> Response:
+        """The audit trail of the run, in order."""
+        page: Any = self.paginate_queryset(runs.get(execution_id).events.all())
+        return self.get_paginated_response(EventBody(page, many=True).data)
+
+    @extend_schema(parameters=[ContextQuery], responses=ContextAnswer)
+    @action(detail=True)
+    def context(self, request: Request, execution_id: str) -> Response:
+        """The context as it is now, or as the step at a path saw it."""
+        run = runs.get(execution_id)
+        at = self.query(ContextQuery).get("at")
+        if at is not None:
+            _require_path(run, at)
+        return Response({"execution_id": str(run.pk), "at": at, "context": context_at(run, at)})
+
+    @extend_schema(
+        parameters=[LAST_EVENT_ID],
+        responses={
+            (200, "text/event-stream"): OpenApiResponse(
+                str, description="Events of the run, as they happen."
+            ),
+            204: OpenApiResponse(description="The run has ended, and the client knows all of it."),
+        },
+    )
+    @action(detail=True, renderer_classes=[*api_settings.DEFAULT_RENDERER_CLASSES, EventStreamRenderer])
+    def stream(self, request: Request, execution_id: str) -> HttpResponseBase:
+        """Follow the run, from its first event or after `Last-Event-ID`, until it has ended."""
+        return stream_response(runs.get(execution_id), request)
+
+    @extend_schema(request=None, responses=Cancelled)
+    @action(detail=True, methods=["post"])
+    def cancel(self, request: Request, execution_id: str) -> Response:
+        """Cancel the run, unless it has ended."""
+        run = runs.get(execution_id)
+        return Response(cancelled_body(run.workflow.workflow_id, run, self.actor))
+
+
+def _require_path(run: Run, path: str) -> None:
+    known = {*(step.step_id for step in run.version.parsed.steps), *run.steps.values_list("path", flat=True)}
+    if path not in known:
+        raise ValidationError({"at": f"the run has no step {path[:100]!r}{did_you_mean(path, known)}"})

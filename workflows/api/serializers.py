@@ -1,0 +1,138 @@
+"""Rows as clients see them."""
+
+from typing import Any, ClassVar
+
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from workflows.api.answers import RunStatusAnswer, Usage
+from workflows.models import Event, Run, StepResult, Workflow
+from workflows.results import status_body
+from workflows.states import WorkflowStatus
+
+
+def workflow_status(workflow: Workflow, newest: Run | None) -> dict[str, Any]:
+    """The status body of a workflow's newest run, or ``registered`` where it never ran."""
+    if newest is not None:
+        return status_body(newest)
+    return {
+        "status": WorkflowStatus.REGISTERED.value,
+        "workflow_id": workflow.workflow_id,
+        "workflow_name": workflow.name,
+        "execution_id": None,
+        "total_steps": workflow.total_steps,
+        "executed_steps": 0,
+        "successful_steps": 0,
+        "failed_steps": 0,
+        "execution_time_ms": 0.0,
+        "current_step": "",
+        "progress": 0.0,
+    }
+
+
+class WorkflowSummary(serializers.Serializer[Workflow]):
+    """A workflow in a list. Needs ``newest`` in its context: primary key → newest run."""
+
+    workflow_id = serializers.CharField()
+    workflow_name = serializers.CharField(source="name")
+    description = serializers.CharField()
+    tags = serializers.ListField(child=serializers.CharField())
+    total_steps = serializers.IntegerField()
+    version = serializers.IntegerField(source="current.number")
+    created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
+    status = serializers.SerializerMethodField()
+
+    @extend_schema_field(RunStatusAnswer)
+    def get_status(self, workflow: Workflow) -> dict[str, Any]:
+        return workflow_status(workflow, self.context["newest"].get(workflow.pk))
+
+
+class RunSummary(serializers.ModelSerializer[Run]):
+    """A run in a list."""
+
+    execution_id = serializers.UUIDField(source="pk")
+    workflow_id = serializers.CharField(source="workflow.workflow_id")
+    workflow_name = serializers.CharField(source="workflow.name")
+    version = serializers.IntegerField(source="version.number")
+    executed_steps = serializers.IntegerField()
+    progress = serializers.FloatField()
+    execution_time_ms = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Run
+        fields: ClassVar[list[str]] = [
+            "execution_id", "workflow_id", "workflow_name", "version", "status", "trigger", "actor",
+            "priority", "attempt", "success", "partial", "error_code", "error_message", "created_at",
+            "started_at", "deadline_at", "due_at", "ended_at", "execution_time_ms", "current_step",
+            "total_steps", "executed_steps", "successful_steps", "failed_steps", "skipped_steps",
+            "retried_steps", "progress", "input_tokens", "output_tokens", "cost",
+        ]  # fmt: skip
+
+    def get_execution_time_ms(self, run: Run) -> float:
+        return round(run.execution_ms(timezone.now()), 3)
+
+
+class RunDetail(RunSummary):
+    """A run alone: with its input."""
+
+    input_context = serializers.DictField(source="input")
+
+    class Meta(RunSummary.Meta):
+        fields: ClassVar[list[str]] = [*RunSummary.Meta.fields, "input_context"]
+
+
+class StepBody(serializers.ModelSerializer[StepResult]):
+    """What one execution of a step did."""
+
+    step_name = serializers.CharField(source="name")
+    agent_name = serializers.CharField(source="agent")
+    function_name = serializers.CharField(source="function")
+    attempts = serializers.IntegerField(source="attempt", help_text="Attempts so far.")
+    attempt_history = serializers.ListField(
+        source="attempts", child=serializers.DictField(), help_text="Attempts that have ended, in order."
+    )
+    parameters = serializers.DictField(allow_null=True, help_text="As rendered, secrets masked.")
+    result_data = serializers.DictField(source="result", allow_null=True)
+    execution_time_ms = serializers.FloatField(source="duration_ms")
+    logs = serializers.ListField(child=serializers.DictField())
+    usage = serializers.SerializerMethodField()
+
+    class Meta:
+        model = StepResult
+        fields: ClassVar[list[str]] = [
+            "path", "step_id", "step_name", "agent_name", "function_name", "status", "reason",
+            "superseded", "attempts", "attempt_history", "parameters", "result_data", "error_code",
+            "error_message", "started_at", "ended_at", "execution_time_ms", "logs", "usage", "cpu_seconds",
+            "peak_memory_bytes", "idempotency_key",
+        ]  # fmt: skip
+
+    idempotency_key = serializers.CharField()
+
+    @extend_schema_field(Usage)
+    def get_usage(self, step: StepResult) -> dict[str, Any]:
+        return {
+            "input_tokens": step.input_tokens,
+            "output_tokens": step.output_tokens,
+            "total_tokens": step.input_tokens + step.output_tokens,
+            "cost": step.cost,
+        }
+
+
+class EventBody(serializers.Serializer[Event]):
+    """One event of a run. The fields of its type stand beside these."""
+
+    id = serializers.IntegerField(source="seq", help_text="Counts from 1 in its run.")
+    type = serializers.CharField()
+    at = serializers.DateTimeField()
+    actor = serializers.CharField()
+    step_id = serializers.CharField(required=False)
+    path = serializers.CharField(required=False)
+    hash = serializers.CharField(help_text="Covers the event and the hash before it.")
+
+    def to_representation(self, event: Event) -> dict[str, Any]:
+        at = serializers.DateTimeField().to_representation(event.at)
+        own = {"id": event.seq, "type": event.type, "at": at, "actor": event.actor, "hash": event.hash}
+        place = {"step_id": event.path.rpartition(".")[2], "path": event.path} if event.path else {}
+        return {**event.data, **own, **place}

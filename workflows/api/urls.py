@@ -1,0 +1,22 @@
+"""Addresses of the API; none ends in a slash."""
+
+from django.urls import path
+from rest_framework.routers import SimpleRouter
+
+from workflows.api.agents import AgentViewSet
+from workflows.api.engines import EngineViewSet
+from workflows.api.functions import FunctionViewSet
+from workflows.api.runs import RunViewSet
+from workflows.api.workflows import WorkflowViewSet
+
+router = SimpleRouter(trailing_slash=False)
+router.register("api/v1/sequential-workflows", WorkflowViewSet, basename="workflows")
+router.register("api/v1/runs", RunViewSet, basename="runs")
+router.register("api/v1/agents", AgentViewSet, basename="agents")
+router.register("api/v1/functions", FunctionViewSet, basename="functions")
+
+urlpatterns = [
+    *router.urls,
+    path("engines", EngineViewSet.as_view({"get": "list"}), name="engines-list"),
+    path("engines/<str:engine_id>", EngineViewSet.as_view({"get": "retrieve"}), name="engines-detail"),
+]

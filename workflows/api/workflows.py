@@ -1,0 +1,240 @@
+"""Workflows: storing, reading, changing, checking and archiving their definitions."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from django.db.models import OuterRef, QuerySet, Subquery
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.decorators import action
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from agents.catalog import Catalog
+from workflows import metrics, publishing
+from workflows.api.answers import ExecutorMetrics, Validation, WorkflowArchived, WorkflowStored
+from workflows.api.executions import Executions
+from workflows.api.filters import StrictFilters, WorkflowFilter
+from workflows.api.pagination import Pages
+from workflows.api.parsers import DEFINITION_PARSERS, JSONParser
+from workflows.api.rendering import YAMLRenderer, wants_yaml
+from workflows.api.requests import TemplateRequest
+from workflows.api.serializers import WorkflowSummary, workflow_status
+from workflows.definitions import Definition, Source, check, read_object, to_yaml
+from workflows.errors import DefinitionError
+from workflows.models import Run, Workflow
+
+DEFINITION = {"$ref": "#/components/schemas/Definition"}
+DEFINITION_BODY = {"application/json": DEFINITION, "application/yaml": DEFINITION}
+PATCH_BODY = {
+    "application/json": {"type": "object", "description": "JSON Merge Patch (RFC 7396) of the definition."}
+}
+DETAIL = {
+    "allOf": [
+        DEFINITION,
+        {
+            "type": "object",
+            "required": ["version", "current_status"],
+            "properties": {
+                "version": {"type": "integer"},
+                "created_at": {"type": "string", "format": "date-time"},
+                "updated_at": {"type": "string", "format": "date-time"},
+                "current_status": {"$ref": "#/components/schemas/RunStatusAnswer"},
+            },
+        },
+    ]
+}
+IF_MATCH = OpenApiParameter(
+    "If-Match", str, OpenApiParameter.HEADER, description="Refuse (412) unless this is the current version."
+)
+
+
+class WorkflowViewSet(Executions):
+    """Workflows by their `workflow_id`."""
+
+    queryset = Workflow.objects.active().select_related("current")
+    serializer_class = WorkflowSummary
+    pagination_class = Pages
+    filter_backends = (StrictFilters,)
+    filterset_class = WorkflowFilter
+    parser_classes = DEFINITION_PARSERS
+    lookup_field = "workflow_id"
+    lookup_value_regex = "[A-Za-z0-9_-]{1,100}"
+    permissions: ClassVar[dict[str, str]] = {
+        **Executions.permissions,
+        "list": "workflows.view_workflow",
+        "retrieve": "workflows.view_workflow",
+        "create": "workflows.add_workflow",
+        "update": "workflows.change_workflow",
+        "partial_update": "workflows.change_workflow",
+        "destroy": "workflows.delete_workflow",
+        "validate": "workflows.view_workflow",
+        "templates": "workflows.add_workflow",
+        "executor_metrics": "workflows.view_run",
+    }
+
+    def list(self, request: Request) -> Response:
+        """Workflows that are not archived, each with the status of its newest run."""
+        page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
+        assert page is not None
+        context = {"newest": newest_runs(workflow.pk for workflow in page)}
+        rows: Any = page  # the stubs know no `many`
+        return self.get_paginated_response(WorkflowSummary(rows, many=True, context=context).data)
+
+    @extend_schema(request=DEFINITION_BODY, responses={201: WorkflowStored})
+    def create(self, request: Request) -> Response:
+        """Store a new workflow."""
+        return _stored(publishing.create(_definition(_source(request.data)), actor=self.actor), "created")
+
+    @extend_schema(responses={(200, "application/json"): DETAIL, (200, "application/yaml"): str})
+    def retrieve(self, request: Request, workflow_id: str) -> Response:
+        """The definition as it was written, with its version and the status of its newest run."""
+        workflow = publishing.current(workflow_id)
+        version = workflow.current
+        assert version is not None
+        headers = {"ETag": f'"{version.number}"'}
+        if wants_yaml(request):
+            return Response(to_yaml(version.parsed), headers=headers)
+        newest = newest_runs([workflow.pk]).get(workflow.pk)
+        body = {
+            **version.definition,
+            "version": version.number,
+            "created_at": workflow.created_at,
+            "updated_at": workflow.updated_at,
+            "current_status": workflow_status(workflow, newest),
+        }
+        return Response(body, headers=headers)
+
+    @extend_schema(request=DEFINITION_BODY, parameters=[IF_MATCH], responses=WorkflowStored)
+    def update(self, request: Request, workflow_id: str) -> Response:
+        """Replace the definition: a new version, unless nothing changed."""
+        publishing.current(workflow_id)
+        definition = _definition(_named(_source(request.data), workflow_id))
+        workflow = publishing.revise(
+            workflow_id, definition, actor=self.actor, expected_version=_expected_version(request)
+        )
+        return _stored(workflow, "saved")
+
+    @extend_schema(request=PATCH_BODY, parameters=[IF_MATCH], responses=WorkflowStored)
+    def partial_update(self, request: Request, workflow_id: str) -> Response:
+        """Change parts of the definition by a JSON Merge Patch: a new version, unless nothing changed."""
+        patch = _source(request.data)
+        if patch.problems:
+            raise DefinitionError(patch.problems)
+        version = publishing.current(workflow_id).current
+        assert version is not None
+        merged = read_object(merge_patch(version.definition, patch.value))
+        definition = _definition(_named(merged, workflow_id))
+        expected = _expected_version(request) or version.number
+        return _stored(
+            publishing.revise(workflow_id, definition, actor=self.actor, expected_version=expected), "saved"
+        )
+
+    @extend_schema(responses=WorkflowArchived)
+    def destroy(self, request: Request, workflow_id: str) -> Response:
+        """Archive the workflow: its runs are cancelled, its history stays, its id is free again."""
+        publishing.archive(workflow_id, actor=self.actor)
+        return Response(
+            {"workflow_id": workflow_id, "message": "the workflow is archived; its id is free again"}
+        )
+
+    @extend_schema(request=DEFINITION_BODY, responses=Validation)
+    @action(detail=False, methods=["post"])
+    def validate(self, request: Request) -> Response:
+        """All problems and warnings of a definition; nothing is stored."""
+        checked = check(_source(request.data), Catalog())
+        body = {
+            "valid": checked.definition is not None,
+            "problems": [problem.to_json() for problem in checked.problems],
+            "warnings": [warning.to_json() for warning in checked.warnings],
+        }
+        return Response(body)
+
+    @extend_schema(request=TemplateRequest, responses={201: WorkflowStored})
+    @action(detail=False, methods=["post"], parser_classes=[JSONParser])
+    def templates(self, request: Request) -> Response:
+        """Store a new workflow from a template given in the body."""
+        asked = self.body(TemplateRequest)
+        identity = {"workflow_id": asked["workflow_id"]} if "workflow_id" in asked else {}
+        checked = check(read_object({**asked["template"], **identity}), Catalog())
+        if checked.definition is None:
+            raise DefinitionError(
+                [replace(p, path=f"template.{p.path}".strip(".")) for p in checked.problems]
+            )
+        return _stored(publishing.create(checked.definition, actor=self.actor), "created")
+
+    @extend_schema(responses=ExecutorMetrics)
+    @action(detail=False, url_path="executor/metrics")
+    def executor_metrics(self, request: Request) -> Response:
+        """Counts over all runs."""
+        return Response(metrics.executor_metrics())
+
+    def get_renderers(self) -> Any:
+        renderers = super().get_renderers()
+        is_detail = getattr(self, "action_map", {}).get("get") == "retrieve"
+        return [*renderers, YAMLRenderer()] if is_detail else renderers
+
+
+def newest_runs(workflow_keys: Iterable[int]) -> dict[int, Run]:
+    """Primary key → newest run, of the workflows that have run."""
+    newest = Run.objects.filter(workflow=OuterRef("pk")).order_by("-id").values("pk")[:1]
+    workflows = Workflow.objects.filter(pk__in=list(workflow_keys)).annotate(newest=Subquery(newest))
+    found: QuerySet[Run] = Run.objects.filter(pk__in=workflows.values("newest"))
+    return {run.workflow_id: run for run in found.select_related("workflow", "version").defer("input")}
+
+
+def merge_patch(target: Any, patch: Any) -> Any:
+    """RFC 7396: objects are merged, null removes, anything else replaces."""
+    if not isinstance(patch, dict):
+        return patch
+    merged = dict(target) if isinstance(target, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = merge_patch(merged.get(key), value)
+    return merged
+
+
+def _source(data: Any) -> Source:
+    # Django REST framework gives an empty body as an empty object, without asking a parser.
+    return data if isinstance(data, Source) else read_object({})
+
+
+def _definition(source: Source) -> Definition:
+    return check(source, Catalog()).definition_or_raise()
+
+
+def _named(source: Source, workflow_id: str) -> Source:
+    """The source with the address's id, which it may leave out and may not contradict."""
+    if not isinstance(source.value, dict):
+        return source
+    given = source.value.setdefault("workflow_id", workflow_id)
+    if given != workflow_id:
+        message = f"the address says {workflow_id!r}: leave workflow_id out, or write the same"
+        raise DefinitionError([source.problem(("workflow_id",), message, "id_mismatch")])
+    return source
+
+
+def _expected_version(request: Request) -> int | None:
+    """The version of ``If-Match``: `3`, `"3"` or `W/"3"`; None for none and for `*`."""
+    text = request.headers.get("If-Match", "*").strip()
+    number = text.removeprefix("W/").strip('"')
+    if text == "*":
+        return None
+    if not (number.isascii() and number.isdigit() and len(number) < 10):
+        raise ValidationError({"If-Match": f'should be a version, such as "3", not {text[:50]!r}'})
+    return int(number)
+
+
+def _stored(workflow: Workflow, done: str) -> Response:
+    version = workflow.current
+    assert version is not None
+    body = {
+        "workflow_id": workflow.workflow_id,
+        "version": version.number,
+        "message": f"workflow {workflow.workflow_id!r} is {done} as version {version.number}",
+    }
+    status = 201 if done == "created" else 200
+    return Response(body, status=status, headers={"ETag": f'"{version.number}"'})

@@ -1,0 +1,179 @@
+"""Definitions written in Python: the same definition, refused by the same checks, as from YAML or JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, Self
+
+from workflows.definitions import callables, writing
+from workflows.definitions.catalog import Catalog
+from workflows.definitions.checks import check
+from workflows.definitions.models import Definition, Step
+from workflows.definitions.reading import read_object, read_yaml
+
+RULES = frozenset({"precondition", "validation", "result_processor"})
+OPTIONS = frozenset(Step.model_fields) - {"step_id", "agent_id", "function_name", "step_name", "parameters"}
+"""Keywords of `step` that are fields of the step; every other keyword is a parameter of its function."""
+
+OnStepComplete = Callable[[dict[str, Any]], None]
+
+
+class WorkflowBuilder:
+    """Builds a definition step by step.
+
+    >>> definition = (
+    ...     WorkflowBuilder("greet", "Greet somebody")
+    ...     .step("hello", agent="content_creator", function="echo", message="Hello ${input.name}")
+    ...     .build()
+    ... )
+
+    Further fields of the workflow are keywords, or methods of their names: `tags`, `retry` ….
+    """
+
+    def __init__(self, workflow_id: str, workflow_name: str | None = None, **fields: Any) -> None:
+        self._fields: dict[str, Any] = {"workflow_id": workflow_id}
+        if workflow_name is not None:
+            self._fields["workflow_name"] = workflow_name
+        self._fields |= fields
+        self._steps: list[dict[str, Any]] = []
+        self.callables: dict[str, Callable[..., Any]] = {}
+        """The functions given to steps that are not registered, by the names that stand for them."""
+
+    @classmethod
+    def from_yaml(cls, text: str | bytes) -> Self:
+        """A builder that goes on from a definition in YAML. Raises `DefinitionError`."""
+        return cls.from_definition(check(read_yaml(text)).definition_or_raise())
+
+    @classmethod
+    def from_definition(cls, definition: Definition) -> Self:
+        """A builder that goes on from a definition."""
+        fields = writing.to_dict(definition)
+        builder = cls(fields.pop("workflow_id"))
+        builder._steps = fields.pop("steps")
+        builder._fields |= fields
+        return builder
+
+    def description(self, text: str) -> Self:
+        return self.options(description=text)
+
+    def global_context(self, **values: Any) -> Self:
+        """Values that every step sees, added to those given before."""
+        return self.options(global_context={**self._fields.get("global_context", {}), **values})
+
+    def metadata(self, **values: Any) -> Self:
+        """Free values, added to those given before."""
+        return self.options(metadata={**self._fields.get("metadata", {}), **values})
+
+    def tags(self, *tags: str) -> Self:
+        return self.options(tags=list(tags))
+
+    def input_schema(self, schema: Mapping[str, Any]) -> Self:
+        """The JSON Schema that a run's input must match."""
+        return self.options(parameters=dict(schema))
+
+    def retry(self, **policy: Any) -> Self:
+        """The default retry policy of all steps."""
+        return self.options(retry=policy)
+
+    def concurrency(self, limit: int, on_limit: str = "queue") -> Self:
+        return self.options(concurrency={"limit": limit, "on_limit": on_limit})
+
+    def options(self, **fields: Any) -> Self:
+        """Any fields of the workflow, by their names: `stop_on_failure`, `max_execution_time_seconds` …"""
+        self._fields |= fields
+        return self
+
+    def step(
+        self,
+        step_id: str,
+        *,
+        agent: str,
+        function: str,
+        name: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        **options_and_parameters: Any,
+    ) -> Self:
+        """Add a step. Keywords that are fields of a step are options, all others are parameters of its
+        function.
+
+        A parameter that bears an option's name goes into `parameters`. `precondition`, `validation` and
+        `result_processor` take an expression in text, a registered callable, or any function (this process
+        only).
+        """
+        step: dict[str, Any] = {"step_id": step_id, "agent_id": agent, "function_name": function}
+        if name is not None:
+            step["step_name"] = name
+        given = dict(parameters or {})
+        for key, value in options_and_parameters.items():
+            if key in OPTIONS:
+                step[key] = self._rule(step_id, key, value) if key in RULES else value
+            else:
+                given[key] = value
+        if given:
+            step["parameters"] = given
+        self._steps.append(step)
+        return self
+
+    def _rule(self, step_id: str, field: str, rule: Any) -> Any:
+        if not callable(rule):
+            return rule
+        name = callables.name_of(rule)
+        if name is None:
+            name = f"{callables.LAMBDA}{step_id}.{field}"
+            self.callables[name] = rule
+        return {"callable": name}
+
+    def build(self) -> Definition:
+        """The definition. Raises `DefinitionError` with all that is wrong; `save` checks agents as well."""
+        source = read_object({**self._fields, "steps": self._steps})
+        return check(source, callables=self.callables).definition_or_raise()
+
+    def to_yaml(self) -> str:
+        """The definition in YAML. Raises `DefinitionError`, also for lambdas, which no text can hold."""
+        return writing.to_yaml(self._portable())
+
+    def _portable(self, catalog: Catalog | None = None) -> Definition:
+        self.build()  # first, so that a fault in a definition with lambdas is told before the lambdas are
+        source = read_object({**self._fields, "steps": self._steps})
+        return check(source, catalog).definition_or_raise()
+
+    def save(self, actor: str = "python") -> Any:
+        """Store the definition, as a new workflow or a new version, and return the stored workflow.
+
+        Raises `DefinitionError`, also for lambdas and for agents and functions that are not there.
+        """
+        _set_up_django()
+        from agents.catalog import Catalog as StoredCatalog
+        from workflows import publishing
+
+        return publishing.save(self._portable(StoredCatalog()), actor=actor)
+
+    def run(
+        self, input: Mapping[str, Any] | None = None, on_step_complete: OnStepComplete | None = None
+    ) -> Any:
+        """Run it in this process, wait for the end, and return the run as it was stored.
+
+        `on_step_complete` is called, in another thread, with `{step_id, success, …}` as each step has ended.
+        Raises `DefinitionError`, and `InputInvalid` where the input does not match the workflow's schema.
+        """
+        _set_up_django()
+        from workflows import inprocess
+
+        def tell(change: Any) -> None:
+            for event in change.events:
+                if on_step_complete and event.type == "step_complete":
+                    on_step_complete({"step_id": event.path, **json.loads(event.data)})
+
+        return inprocess.run(self.build(), input, callables=self.callables, on_written=tell)
+
+
+def _set_up_django() -> None:
+    """For scripts that are not started by `manage.py`."""
+    import django
+    from django.apps import apps
+
+    if not apps.ready:
+        os.environ.setdefault("DJANGO_SETTINGS_MODULE", "kolosal.settings")
+        django.setup()

@@ -1,0 +1,29 @@
+"""Expressions over a run's scope: CEL, bare (`compile`) and as `${ }` inside strings (`render`). Knows no
+Django."""
+
+from workflows.expressions.evaluation import Expression, compile
+from workflows.expressions.rendering import (
+    Template,
+    contains_expression,
+    expressions,
+    reach,
+    references,
+    render,
+    render_heavy,
+    template,
+)
+from workflows.expressions.source import Reference
+
+__all__ = [
+    "Expression",
+    "Reference",
+    "Template",
+    "compile",
+    "contains_expression",
+    "expressions",
+    "reach",
+    "references",
+    "render",
+    "render_heavy",
+    "template",
+]
