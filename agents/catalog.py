@@ -17,9 +17,6 @@ from agents.errors import AgentDisabled, AgentNotFound, FunctionNotFound
 from agents.functions import registry
 from agents.functions.base import ALWAYS_OFFERED, AgentSpec, Function
 from agents.models import Agent, ConfiguredFunction
-from agents.sync import SyncReport, sync
-
-__all__ = ["Catalog", "SyncReport", "aagent", "agent", "agents", "forget", "function", "functions_of", "sync"]
 
 FRESH_SECONDS = 1.0
 

@@ -126,9 +126,7 @@ class _Guard(httpx2.AsyncBaseTransport):
         addresses = await checked_addresses(host, port, self.allow, self.resolver)
         return await self._first_reachable(request, host, addresses)
 
-    async def _first_reachable(
-        self, request: httpx2.Request, host: str, addresses: list[str]
-    ) -> httpx2.Response:
+    async def _first_reachable(self, request: httpx2.Request, host: str, addresses: list[str]) -> httpx2.Response:
         for address in addresses:
             aimed = httpx2.Request(
                 request.method,

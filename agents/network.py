@@ -79,9 +79,7 @@ async def resolve(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
-async def checked_addresses(
-    host: str, port: int, allow: AllowList, resolver: Resolver = resolve
-) -> list[str]:
+async def checked_addresses(host: str, port: int, allow: AllowList, resolver: Resolver = resolve) -> list[str]:
     """The host's addresses if every one may be called; raises `AddressRefused` if one may not."""
     addresses = await resolver(host, port)
     for text in addresses:

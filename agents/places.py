@@ -91,9 +91,7 @@ class _Reader:
     def _value(self, node: yaml.Node, path: Path) -> Any:
         self.values += 1
         if self.values > MAX_VALUES or len(path) > MAX_DEPTH:
-            raise yaml.MarkedYAMLError(
-                problem="too many or too deeply nested values", problem_mark=node.start_mark
-            )
+            raise yaml.MarkedYAMLError(problem="too many or too deeply nested values", problem_mark=node.start_mark)
         self.document.places[path] = (node.start_mark.line + 1, node.start_mark.column + 1)
         if not isinstance(node, yaml.ScalarNode) and node.tag not in _PLAIN_TAGS:
             problem = f"the tag {node.tag} is not known here"

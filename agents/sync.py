@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db import models, transaction
 
-from agents import config
+from agents import catalog, config
 from agents.functions import registry
 from agents.models import Agent, ConfiguredFunction, InferenceEngine, agent_uuid
 from agents.places import Problem
@@ -38,8 +38,6 @@ def sync(path: Path) -> SyncReport:
         _retire({entry.name for entry in file.agents}, report)
         _replace(InferenceEngine, file.inference_engines)
         _replace(ConfiguredFunction, file.functions)
-    from agents import catalog
-
     catalog.forget()
     return report
 

@@ -22,11 +22,12 @@ RUNS = int(os.environ.get("BENCH_RUNS", "50"))
 
 def main() -> None:
     console = Console()
-    stores = {"SQLite, ORM broker": {}}
+    stores: dict[str, dict[str, str]] = {"SQLite, ORM broker": {}}
     if url := os.environ.get("TEST_POSTGRESQL_URL"):
         redis = os.environ.get("TEST_REDIS_URL", "redis://127.0.0.1:6379/9")
         stores["PostgreSQL, Redis"] = {"DATABASE_URL": url, "KOLOSAL_BROKER_URL": redis}
-    figures: dict[str, Any] = {"machine": f"{platform.processor()} {os.cpu_count()} cores, Python {platform.python_version()}"}
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    figures: dict[str, Any] = {"machine": machine}
     for name, environment in stores.items():
         with console.status(f"Measuring on {name} …"), tempfile.TemporaryDirectory() as folder:
             common = {"KOLOSAL_DATA_DIR": folder, "KOLOSAL_PORT": "8199", **environment}

@@ -1,6 +1,6 @@
 """Django settings, read from environment variables.
 
-The table in ``docs/settings.md`` is made from :data:`ENVIRONMENT`, which names every variable, its default and its meaning.
+The table in ``docs/settings.md`` is made from :data:`ENVIRONMENT`: every variable, its default and its meaning.
 """
 
 import os
@@ -10,7 +10,6 @@ import environ
 from django.core.management.utils import get_random_secret_key
 
 from kolosal import __version__
-
 from kolosal.theme import UNFOLD  # noqa: F401  (the admin reads it as a setting)
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -23,14 +22,23 @@ ENVIRONMENT: dict[str, tuple[str, str]] = {
         "SQLite under KOLOSAL_DATA_DIR",
         "`sqlite:///path` or `postgres://user:password@host:5432/name`.",
     ),
-    "KOLOSAL_SQLITE_SYNCHRONOUS": ("FULL", "FULL survives a power cut; NORMAL is faster and may lose the last moments."),
+    "KOLOSAL_SQLITE_SYNCHRONOUS": (
+        "FULL",
+        "FULL survives a power cut; NORMAL is faster and may lose the last moments before one.",
+    ),
     "KOLOSAL_BROKER_URL": ("empty", "Empty: django-q2's broker in the database. `redis://host:6379/0`: Redis."),
     "KOLOSAL_BIND": ("127.0.0.1", "Address that the web server listens on."),
     "KOLOSAL_PORT": ("8080", "Port that the web server listens on."),
-    "KOLOSAL_ALLOWED_HOSTS": ("localhost,127.0.0.1,[::1]", "Host names that requests may ask for, besides KOLOSAL_BIND."),
+    "KOLOSAL_ALLOWED_HOSTS": (
+        "localhost,127.0.0.1,[::1]",
+        "Host names that requests may ask for, besides KOLOSAL_BIND.",
+    ),
     "KOLOSAL_REQUIRE_TOKEN": ("0", "1: anonymous requests are refused, also from this machine. Needed behind a proxy."),
     "KOLOSAL_ADMIN_PASSWORD": ("made and printed once", "Password of the local account `admin`."),
-    "KOLOSAL_SECRET_KEY": ("made, kept in KOLOSAL_DATA_DIR", "Django's SECRET_KEY; the same on every machine of a site."),
+    "KOLOSAL_SECRET_KEY": (
+        "made, kept in KOLOSAL_DATA_DIR",
+        "Django's SECRET_KEY; the same on every machine of a site.",
+    ),
     "KOLOSAL_DEBUG": ("0", "1: Django's debug mode. Never on a network."),
     "KOLOSAL_WORKERS": ("2", "Loops (worker processes) of one `manage.py worker`."),
     "KOLOSAL_RUNS_PER_WORKER": ("500", "Runs that one loop works on at once."),
@@ -59,7 +67,8 @@ DATA_DIR.mkdir(parents=True, exist_ok=True)
 
 def _secret_key() -> str:
     """The key from the environment, else the one kept in the data folder, made at first need."""
-    if given := env.str("KOLOSAL_SECRET_KEY", default=""):
+    given: str = env.str("KOLOSAL_SECRET_KEY", default="")
+    if given:
         return given
     path = DATA_DIR / "secret_key"
     try:
@@ -78,10 +87,12 @@ BIND = env.str("KOLOSAL_BIND", default="127.0.0.1")
 PORT = env.int("KOLOSAL_PORT", default=8080)
 ALLOWED_HOSTS = [
     *env.list("KOLOSAL_ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"]),
-    *([] if BIND in {"0.0.0.0", "::"} else [BIND]),
+    *([] if BIND in {"0.0.0.0", "::"} else [BIND]),  # noqa: S104  (asks, and binds nothing)
 ]
 # Set by `manage.py serve` for the web process it starts on a loopback address, and by nothing else.
-LOCAL_ANONYMOUS = env.bool("KOLOSAL_STARTED_LOCALLY", default=False) and not env.bool("KOLOSAL_REQUIRE_TOKEN", default=False)
+LOCAL_ANONYMOUS = env.bool("KOLOSAL_STARTED_LOCALLY", default=False) and not env.bool(
+    "KOLOSAL_REQUIRE_TOKEN", default=False
+)
 
 INSTALLED_APPS = [
     "unfold",

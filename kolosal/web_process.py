@@ -1,7 +1,10 @@
 """What stands around Django in the web process: a guard of the body's size, and an orderly end."""
 
 import asyncio
+import signal
 import sys
+import threading
+from types import FrameType
 
 from asgiref.typing import (
     ASGI3Application,
@@ -38,6 +41,7 @@ async def _live(receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
     while True:
         message = await receive()
         if message["type"] == "lifespan.startup":
+            _let_go_at_signals()
             await send({"type": "lifespan.startup.complete"})
         elif message["type"] == "lifespan.shutdown":
             await asyncio.to_thread(_stop)
@@ -45,10 +49,30 @@ async def _live(receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
             return
 
 
-def _stop() -> None:
-    # Only what was used was imported: a web process that ran nothing has nothing to stop.
+def _let_go_at_signals() -> None:
+    """End streams and waiting requests at once: uvicorn waits for them before it ends the lifespan."""
+    if threading.current_thread() is not threading.main_thread():
+        return  # a test's server: signals are not its business
+    for number in (signal.SIGINT, signal.SIGTERM):
+        uvicorns = signal.getsignal(number)
+
+        def let_go(number: int, frame: FrameType | None, then: object = uvicorns) -> None:
+            # In a thread, since the interrupted code may hold the locks that this needs.
+            threading.Thread(target=_let_go, name="let-go").start()
+            if callable(then):
+                then(number, frame)
+
+        signal.signal(number, let_go)
+
+
+def _let_go() -> None:
+    # Only what was used was imported: a web process that followed nothing has nobody to let go.
     if follow := sys.modules.get("workflows.follow"):
         follow.stop()
+
+
+def _stop() -> None:
+    _let_go()
     if engine_thread := sys.modules.get("workflows.engine_thread"):
         engine_thread.stop(settings.GRACE_SECONDS)
 

@@ -1,4 +1,4 @@
-"""What all suites share. A test that needs a service says so with a mark, and is left out loudly where there is none."""
+"""What all suites share."""
 
 import os
 

@@ -17,7 +17,9 @@ def make_agent(**fields: Any) -> Agent:
     return Agent.objects.create(**{"name": "tester", "functions": [*scripted.NAMES, *BUILT_IN], **fields})
 
 
-def step(step_id: str, function: str = "echo", parameters: Mapping[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
+def step(
+    step_id: str, function: str = "echo", parameters: Mapping[str, Any] | None = None, **fields: Any
+) -> dict[str, Any]:
     if parameters is None:
         parameters = {"message": step_id} if function == "echo" else {}
     return {

@@ -33,7 +33,7 @@ class EventRow:
 def link(
     head: str, run_id: uuid.UUID | None, seq: int, type: str, at: datetime, actor: str, path: str, data: str
 ) -> str:
-    """The hash of an event that follows ``head``: SHA-256, or HMAC-SHA-256 with ``KOLOSAL_AUDIT_KEY``. 64 hex digits."""
+    """The hash of an event that follows ``head``: SHA-256, or its HMAC with ``KOLOSAL_AUDIT_KEY``; 64 hex digits."""
     moment = at.astimezone(UTC).isoformat(timespec="microseconds")
     content = json.dumps([head, str(run_id or ""), seq, type, moment, actor, path, data]).encode()
     if settings.AUDIT_KEY:
@@ -74,12 +74,11 @@ def first_broken(run_id: uuid.UUID | None) -> int | None:
     Whether the chain ends where its head says is for the caller, who has the head.
     """
     head = ""
-    for expected, event in enumerate(Event.objects.filter(run_id=run_id).order_by("seq").iterator(), start=1):
+    chain = Event.objects.filter(run__isnull=True) if run_id is None else Event.objects.filter(run_id=run_id)
+    for expected, event in enumerate(chain.order_by("seq").iterator(), start=1):
         if event.seq != expected:
             return expected
-        digest = link(
-            head, run_id, event.seq, event.type, event.at, event.actor, event.path, dumps(event.data)
-        )
+        digest = link(head, run_id, event.seq, event.type, event.at, event.actor, event.path, dumps(event.data))
         if digest != event.hash:
             return event.seq
         head = digest

@@ -150,9 +150,7 @@ class WorkflowBuilder:
 
         return publishing.save(self._portable(StoredCatalog()), actor=actor)
 
-    def run(
-        self, input: Mapping[str, Any] | None = None, on_step_complete: OnStepComplete | None = None
-    ) -> Any:
+    def run(self, input: Mapping[str, Any] | None = None, on_step_complete: OnStepComplete | None = None) -> Any:
         """Run it in this process, wait for the end, and return the run as it was stored.
 
         `on_step_complete` is called, in another thread, with `{step_id, success, …}` as each step has ended.

@@ -1,7 +1,7 @@
 """A change of one run as plain data, and its writing: the run's row, step results and events in one transaction.
 
-The run's row is guarded by its epoch and event number: if either has moved, nothing of the change is written. SQL is put together
-by hand because this is the hot path: the ORM's building of these statements costs more than running them.
+The run's row is guarded by its epoch and event number: if either has moved, nothing of the change is written. SQL is
+put together by hand because this is the hot path: the ORM's building of these statements costs more than running them.
 """
 
 import uuid
@@ -49,7 +49,7 @@ class Change:
 
 
 def write(changes: Sequence[Change]) -> set[uuid.UUID]:
-    """Write all changes in one transaction. Returns the ids of runs that someone else holds now: theirs are not written.
+    """Write all changes in one transaction. Returns the ids of runs held by others now: theirs are not written.
 
     A change that is found to be written already (the commit's answer was lost) counts as written.
     """
@@ -162,7 +162,7 @@ def _adapted(value: Any) -> Any:
 
 @cache
 def _column(model: type[models.Model], name: str) -> str:
-    return connection.ops.quote_name(model._meta.get_field(name).column)  # type: ignore[union-attr]
+    return connection.ops.quote_name(str(model._meta.get_field(name).column))  # type: ignore[union-attr]
 
 
 @cache

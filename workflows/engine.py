@@ -90,7 +90,10 @@ class _Stream:
 
 
 class Engine:
-    """Runs in one event loop. ``capacity``: runs at once. ``on_written`` is called, in a thread, with each written change."""
+    """Carries out runs in one event loop, ``capacity`` at once.
+
+    ``on_written`` is called, in the ledger's thread, with each change that was written.
+    """
 
     def __init__(
         self,
@@ -297,9 +300,7 @@ class Engine:
             transitions.fail_step(held, path, outcome)
         return self._record(run, step, outcome)
 
-    async def _attempts(
-        self, run: ActiveRun, step: Step, ready: Ready, columns: dict[str, Any]
-    ) -> Succeeded | Failed:
+    async def _attempts(self, run: ActiveRun, step: Step, ready: Ready, columns: dict[str, Any]) -> Succeeded | Failed:
         held, path = run.held, step.step_id
         await self._pause(run, path, _retry_due(held, path))
         while True:

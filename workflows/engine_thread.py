@@ -32,7 +32,10 @@ def offer(run_id: uuid.UUID) -> None:
 
 
 def call_function(agent: AgentSpec, function: str, parameters: dict[str, Any], timeout: float) -> dict[str, Any]:
-    """One call of an agent's function outside any workflow; blocks. ``timeout`` in seconds. Raises as `run_function`."""
+    """One call of an agent's function outside any workflow; blocks. ``timeout`` in seconds.
+
+    Raises what `execution.run_function` raises.
+    """
     engine, offered = _running().engine, catalog.function(agent, function)
     call = Call(agent=agent, idempotency_key=f"call:{uuid.uuid4()}")
     result, _ = _submit(execution.run_function(offered, call, parameters, timeout, engine.world.helpers)).result()
@@ -45,7 +48,7 @@ def on_written(listener: Callable[[Change], None]) -> None:
 
 
 def stop(grace: float) -> None:
-    """Let attempts end for ``grace`` seconds, give back the rest, and end the thread. Nothing where it never started."""
+    """Let attempts end for ``grace`` seconds, give back the rest, end the thread; nothing where it never started."""
     global _started
     with _lock:
         running, _started = _started, None

@@ -110,9 +110,7 @@ class DefinitionError(WorkflowError):
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = list(problems)
-        super().__init__(
-            "; ".join(f"{p.path}: {p.message}" if p.path else p.message for p in self.problems[:5])
-        )
+        super().__init__("; ".join(f"{p.path}: {p.message}" if p.path else p.message for p in self.problems[:5]))
 
     def to_json(self) -> dict[str, Any]:
         return {**super().to_json(), "problems": [problem.to_json() for problem in self.problems]}

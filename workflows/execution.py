@@ -69,17 +69,21 @@ async def attempt(
     on_token: Callable[[str], None],
 ) -> Succeeded | Failed:
     """One attempt, stopped after the step's timeout, then its checks. Cancelling stops what is under way."""
+    stream = ready.mask.stream(on_token)
     call = Call(
         agent=ready.agent,
         context=scope.context,
         idempotency_key=idempotency_key,
         model=definition.model_for(step),
         output_schema=step.output_schema,
-        on_token=lambda token: on_token(ready.mask.text(token)),
+        on_token=stream.write,
     )
     footprint = Footprint()
     try:
-        result, footprint = await run_function(ready.function, call, ready.parameters, step.timeout_seconds, world.helpers)
+        result, footprint = await run_function(
+            ready.function, call, ready.parameters, step.timeout_seconds, world.helpers
+        )
+        stream.flush()
         result = await _checked(step, result, scope, world)
         result = ready.mask.value(result)
         return Succeeded(result, *scope.encode(result), footprint=_masked_logs(footprint, call, ready.mask))
@@ -87,7 +91,9 @@ async def attempt(
         return Failed(record_error(error, ready.mask), _masked_logs(footprint, call, ready.mask))
 
 
-async def fall_back(definition: Definition, step: Step, scope: Scope, world: World, **options: Any) -> Succeeded | Failed:
+async def fall_back(
+    definition: Definition, step: Step, scope: Scope, world: World, **options: Any
+) -> Succeeded | Failed:
     """What the step's ``fallback`` gives, once: a fixed result, or that of another function."""
     fallback = step.fallback
     assert fallback is not None
@@ -162,9 +168,7 @@ async def _skipped(step: Step, scope: Scope, world: World) -> Skipped | None:
     return None
 
 
-async def _render(
-    agent_name: str, function: str, parameters: dict[str, Any], scope: Scope, world: World
-) -> Ready:
+async def _render(agent_name: str, function: str, parameters: dict[str, Any], scope: Scope, world: World) -> Ready:
     agent, offered = await world.resolve(agent_name, function)
     secrets = EnvironmentSecrets()
     rendered = await _rendered(parameters, scope.names(secrets=secrets), world)
@@ -231,7 +235,7 @@ async def _checked(step: Step, result: dict[str, Any], scope: Scope, world: Worl
 
 def _match_schema(schema: dict[str, Any], result: dict[str, Any]) -> None:
     # `inference` puts the structured answer beside its text.
-    found = mismatches(result["object"] if "object" in result else result, schema)
+    found = mismatches(result.get("object", result), schema)
     if found:
         told = "; ".join(f"{written(path)}: {message}" if path else message for path, message in found[:5])
         raise OutputSchemaMismatch(f"the result does not match output_schema: {told}")

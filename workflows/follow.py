@@ -255,9 +255,7 @@ def _new_events(streams: Sequence[_Stream]) -> dict[uuid.UUID, list[Event]]:
     for stream in streams:
         read[stream.run_id] = min(stream.transcript.seq, read.get(stream.run_id, stream.transcript.seq))
     found: dict[uuid.UUID, list[Event]] = defaultdict(list)
-    for event in Event.objects.filter(_any(Q(run=run, seq__gt=seq) for run, seq in read.items())).order_by(
-        "seq"
-    ):
+    for event in Event.objects.filter(_any(Q(run=run, seq__gt=seq) for run, seq in read.items())).order_by("seq"):
         if event.run_id is not None:
             found[event.run_id].append(event)
     return found

@@ -11,19 +11,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
-from typing import Any, Protocol
+from typing import Any
 
 from workflows.errors import HelperDied
 from workflows.process_group import kill_group
 
 Message = dict[str, Any]
-
-
-class _Process(Protocol):
-    pid: int | None
-    exitcode: int | None
-
-    def join(self, timeout: float | None = None) -> None: ...
 
 
 class _Helper:
@@ -34,8 +27,8 @@ class _Helper:
 
         self._connection: Connection
         self._connection, other_end = context.Pipe()
-        self._process: _Process = context.Process(target=serve, args=(other_end,), daemon=True)
-        self._process.start()  # type: ignore[attr-defined]
+        self._process = context.Process(target=serve, args=(other_end,), daemon=True)
+        self._process.start()
         other_end.close()
 
     def converse(self, job: bytes, on_message: Callable[[Message], None]) -> Message:
@@ -79,7 +72,9 @@ class HelperPool:
         self._idle: list[_Helper] = []
         self._threads: ThreadPoolExecutor | None = None
 
-    async def ask(self, job: Message, *, timeout: float, on_message: Callable[[Message], None] = lambda _: None) -> Message:
+    async def ask(
+        self, job: Message, *, timeout: float, on_message: Callable[[Message], None] = lambda _: None
+    ) -> Message:
         """The answer to a job: ``result`` or ``error``, ``cpu_seconds``, ``peak_memory_bytes``.
 
         ``timeout`` (seconds) starts when a helper is free. Raises `TimeoutError`, `HelperDied`; then, and when
@@ -91,7 +86,7 @@ class HelperPool:
             helper = self._idle.pop() if self._idle else await self._in_thread(_Helper)
             try:
                 async with asyncio.timeout(timeout):
-                    answer = await self._in_thread(
+                    answer: Message = await self._in_thread(
                         helper.converse, encoded, lambda message: loop.call_soon_threadsafe(on_message, message)
                     )
             except BaseException:

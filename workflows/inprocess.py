@@ -5,7 +5,8 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from django.db import connections, transaction
+from django.core.management import call_command
+from django.db import connection, connections, transaction
 from django.utils import timezone
 
 from workflows import runs
@@ -28,6 +29,7 @@ def run(
     The definition is stored out of sight, as an archived workflow: a published one of the same id is not touched.
     ``on_written`` is called, in another thread, with each change as it has been written.
     """
+    set_up_if_new()
     started = runs.start(_unlisted(definition, actor), dict(input or {}), trigger="python", actor=actor, wake=False)
     failure: list[BaseException] = []
 
@@ -45,6 +47,13 @@ def run(
     if failure:
         raise failure[0]
     return runs.get(started.pk)
+
+
+def set_up_if_new() -> None:
+    """Prepare a store that was never used: tables and agents."""
+    if "workflows_run" not in connection.introspection.table_names():
+        call_command("migrate", verbosity=0)
+        call_command("sync_agents", verbosity=0)
 
 
 async def _carry_out(
@@ -75,9 +84,13 @@ def _fresh(run: Run) -> Run:
 @transaction.atomic
 def _unlisted(definition: Definition, actor: str) -> Workflow:
     digest = checksum(definition)
-    known = WorkflowVersion.objects.filter(
-        checksum=digest, author=actor, note="in process", workflow__workflow_id=definition.workflow_id
-    ).select_related("workflow").first()
+    known = (
+        WorkflowVersion.objects.filter(
+            checksum=digest, author=actor, note="in process", workflow__workflow_id=definition.workflow_id
+        )
+        .select_related("workflow")
+        .first()
+    )
     if known is not None:
         return known.workflow
     workflow = Workflow.objects.create(

@@ -105,7 +105,7 @@ class Ledger:
             for job in group:  # one of them can't be written: the others must not suffer
                 self._write([job])
             return
-        answers = []
+        answers: list[tuple[_Job, Any, BaseException | None]] = []
         for job in group:
             assert job.change is not None
             if job.change.run_id in lost:

@@ -6,7 +6,7 @@ import base64
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -68,6 +68,7 @@ class Mask:
         # Longest first, so that no form leaves the rest of a longer one standing.
         longest_first = sorted(forms, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, longest_first))) if forms else None
+        self._longest = len(longest_first[0]) if forms else 0
 
     def text(self, text: str) -> str:
         return text if self._pattern is None else self._pattern.sub(MASKED, text)
@@ -82,6 +83,10 @@ class Mask:
         out."""
         return self.value(redacted(value))
 
+    def stream(self, emit: Callable[[str], None]) -> MaskedStream:
+        """What passes pieces of a text on to ``emit``, masked also where a secret is split over pieces."""
+        return MaskedStream(emit, self._pattern, self._longest)
+
     def _masked(self, value: Any) -> Any:
         if isinstance(value, str):
             return self.text(value)
@@ -90,6 +95,36 @@ class Mask:
         if isinstance(value, list):
             return [self._masked(item) for item in value]
         return value
+
+
+class MaskedStream:
+    """Keeps back the end of what was written, as long as a secret may begin in it. ``flush`` gives the rest."""
+
+    def __init__(self, emit: Callable[[str], None], pattern: re.Pattern[str] | None, longest: int) -> None:
+        self._emit = emit
+        self._pattern = pattern
+        self._keep = max(longest - 1, 0)
+        self._held = ""
+
+    def write(self, piece: str) -> None:
+        if self._pattern is None:
+            self._emit(piece)
+            return
+        text = self._held + piece
+        cut = max(len(text) - self._keep, 0)
+        for found in self._pattern.finditer(text):
+            if found.start() < cut < found.end():
+                cut = found.end()  # a whole secret may go at once
+        self._give(text[:cut])
+        self._held = text[cut:]
+
+    def flush(self) -> None:
+        self._give(self._held)
+        self._held = ""
+
+    def _give(self, text: str) -> None:
+        if text:
+            self._emit(self._pattern.sub(MASKED, text) if self._pattern else text)
 
 
 def redacted(value: Any) -> Any:

@@ -59,7 +59,7 @@ def result_body(run: Run) -> dict[str, Any]:
 
 
 def context_at(run: Run, path: str | None = None) -> dict[str, Any]:
-    """The context as the step at ``path`` saw it, or as it is after the last step: global, input, then what each added."""
+    """The context as the step at ``path`` saw it, or as it is now: global context, input, then what each step added."""
     definition = run.definition
     context = {**definition.global_context, **run.input}
     for row in run.steps.filter(superseded=False).order_by("id"):

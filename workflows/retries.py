@@ -14,9 +14,7 @@ class Uniform(Protocol):
     def uniform(self, a: float, b: float) -> float: ...
 
 
-def delay(
-    policy: RetryPolicy, failed_attempts: int, retry_after: float | None = None, rng: Uniform = _random
-) -> float:
+def delay(policy: RetryPolicy, failed_attempts: int, retry_after: float | None = None, rng: Uniform = _random) -> float:
     """Seconds to wait after `failed_attempts` (at least 1) failures.
 
     The bound grows by the multiplier up to `max_delay_seconds`; full jitter takes a random part of it, as
@@ -37,9 +35,7 @@ def _bound(policy: RetryPolicy, failed_attempts: int) -> float:
     return min(grown, float(policy.max_delay_seconds))
 
 
-def may_retry(
-    policy: RetryPolicy, error_code: str, heals: bool, failed_attempts: int, max_retries: int
-) -> bool:
+def may_retry(policy: RetryPolicy, error_code: str, heals: bool, failed_attempts: int, max_retries: int) -> bool:
     """Whether another attempt may be made: it is left, the error can heal, and the policy is for that
     error type."""
     if failed_attempts > max_retries or not heals or error_code in policy.never_on:

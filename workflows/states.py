@@ -82,9 +82,7 @@ STEP_TRANSITIONS: dict[str, frozenset[str]] = {
             StepStatus.TIMED_OUT,
         }
     ),
-    StepStatus.RETRYING: frozenset(
-        {StepStatus.RUNNING, StepStatus.FAILED, StepStatus.CANCELLED, StepStatus.TIMED_OUT}
-    ),
+    StepStatus.RETRYING: frozenset({StepStatus.RUNNING, StepStatus.FAILED, StepStatus.CANCELLED, StepStatus.TIMED_OUT}),
     StepStatus.WAITING: frozenset(
         {
             StepStatus.RUNNING,

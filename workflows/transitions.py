@@ -259,7 +259,9 @@ def complete_step(run: HeldRun, path: str, outcome: Succeeded) -> None:
         run.recoveries = 0
         run.open().run["recoveries"] = 0
     columns = {"result": Encoded(outcome.encoded), "reason": outcome.source, "error_code": "", "error_message": ""}
-    _end_step(run, step, columns, outcome.footprint, success=True, **({"source": outcome.source} if outcome.source else {}))
+    _end_step(
+        run, step, columns, outcome.footprint, success=True, **({"source": outcome.source} if outcome.source else {})
+    )
 
 
 def fail_step(run: HeldRun, path: str, outcome: Failed, columns: dict[str, Any] | None = None) -> None:
@@ -377,9 +379,7 @@ def _end_attempt(
     run.counts["cost"] += footprint.usage.cost
 
 
-def _end_step(
-    run: HeldRun, step: HeldStep, columns: dict[str, Any], footprint: Footprint, **event: Any
-) -> None:
+def _end_step(run: HeldRun, step: HeldStep, columns: dict[str, Any], footprint: Footprint, **event: Any) -> None:
     _count(run)
     _event(run, "step_complete", step.path, execution_time_ms=round(step.duration_ms, 3), **event)
     columns |= {

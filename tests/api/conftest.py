@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from django.db import connections
 from pytest_django import Settings
 
 from agents import catalog
@@ -29,7 +30,9 @@ def api() -> Api:
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     """A real uvicorn, for what the test client can't show: streaming, large bodies, clients that leave."""
+    # Each request has a thread of its own there. A web process pools their connections, which tests do not.
+    monkeypatch.setitem(connections.settings["default"], "CONN_MAX_AGE", 0)
     with serving() as started:
         yield started

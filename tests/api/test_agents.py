@@ -7,6 +7,7 @@ from pytest_django import Settings
 
 from agents import catalog
 from agents.models import Agent
+from agents.sync import sync
 from tests.api.client import Api
 from tests.api.shape import data_of, refused
 
@@ -40,9 +41,7 @@ def test_the_agent_system_tells_how_many_run(api: Api) -> None:
         ("measure", {}, {"bytes": 1024 * 1024}),  # a plain function, in a helper process
     ],
 )
-def test_one_call_outside_a_workflow(
-    api: Api, function: str, parameters: Any, expected: dict[str, Any]
-) -> None:
+def test_one_call_outside_a_workflow(api: Api, function: str, parameters: Any, expected: dict[str, Any]) -> None:
     data = data_of(api.post(CALL, {"function": function, "parameters": parameters}))
     assert set(data) == {"agent_id", "function", "success", "execution_time_ms", "result"}
     assert data["success"]
@@ -98,7 +97,7 @@ def test_the_default_engine_is_always_there(api: Api, settings: Settings) -> Non
 
 
 def test_the_files_engines_are_told(api: Api, settings: Settings) -> None:
-    catalog.sync(settings.AGENTS_FILE)
+    sync(settings.AGENTS_FILE)
     listed = data_of(api.get("/engines"))
     assert listed[0]["engine_id"] == "default"
     for engine in listed:

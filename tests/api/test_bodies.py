@@ -47,9 +47,7 @@ def test_a_body_that_is_no_plain_json_is_refused(api: Api, name: str, address: s
 def test_a_fault_is_told_with_its_place(api: Api) -> None:
     make_workflow(step("a"))
     body = b'{"input_context":\n {"a": 1, "a": 2}}'
-    answer = refused(
-        api.post(f"{BASE}/sample/execute", body, content_type="application/json"), 400, "MalformedBody"
-    )
+    answer = refused(api.post(f"{BASE}/sample/execute", body, content_type="application/json"), 400, "MalformedBody")
     problem = answer["errors"][0]
     assert (problem["path"], problem["line"]) == ("input_context.a", 2)
 
@@ -80,9 +78,7 @@ def test_a_definition_with_a_wrong_type_is_refused(api: Api, change: dict[str, A
     assert not Workflow.objects.exists()
 
 
-@pytest.mark.parametrize(
-    "kind", ["text/plain", "application/xml", "multipart/form-data; boundary=x", "nonsense"]
-)
+@pytest.mark.parametrize("kind", ["text/plain", "application/xml", "multipart/form-data; boundary=x", "nonsense"])
 @pytest.mark.parametrize("address", ADDRESSES)
 def test_an_unknown_content_type_is_415(api: Api, address: str, kind: str) -> None:
     make_workflow(step("a"))

@@ -7,6 +7,7 @@ import requests
 from pytest_django import Settings
 
 from agents import catalog
+from agents.sync import sync
 from tests.api.live import Server, told
 from tests.api.shape import BASE
 
@@ -77,7 +78,7 @@ DATA: dict[str, Any] = {
 
 @pytest.fixture(autouse=True)
 def _shipped_agents(_local: None, settings: Settings) -> None:
-    catalog.sync(settings.AGENTS_FILE)
+    sync(settings.AGENTS_FILE)
     catalog.forget()
 
 
@@ -98,9 +99,7 @@ def test_each_documented_call_answers_as_documented(server: Server) -> None:
     with requests.Session() as session:
         assert session.post(server.url(BASE), json=CONTENT, headers=json).status_code == 201
         assert session.post(server.url(BASE), json=CONTENT, headers=json).status_code == 409
-        assert [w["workflow_id"] for w in session.get(server.url(BASE)).json()["data"]] == [
-            "content_creation_demo"
-        ]
+        assert [w["workflow_id"] for w in session.get(server.url(BASE)).json()["data"]] == ["content_creation_demo"]
         assert session.get(address).json()["data"]["workflow_name"] == "Content Creation Demo"
         body = {"input_context": {"additional_param": "value"}}
         assert session.post(f"{address}/execute", json=body, headers=json).status_code == 200

@@ -88,9 +88,7 @@ def test_a_wrong_filter_is_refused(api: Api, query: str) -> None:
 
 def test_the_list_is_paged_by_cursor_and_new_runs_do_not_shift_it(api: Api) -> None:
     make_workflow(step("a"))
-    started = [
-        data_of(api.post(f"{BASE}/sample/execute-async", LATER), 202)["execution_id"] for _ in range(5)
-    ]
+    started = [data_of(api.post(f"{BASE}/sample/execute-async", LATER), 202)["execution_id"] for _ in range(5)]
     first = api.get(f"{RUNS}?page_size=2").json()
     assert first["count"] == 5
     data_of(api.post(f"{BASE}/sample/execute-async", LATER), 202)

@@ -28,9 +28,7 @@ def test_the_schema_is_made_without_a_warning_and_is_valid(schema: dict[str, Any
 
 
 def test_every_route_is_in_the_schema(schema: dict[str, Any]) -> None:
-    shapes = {
-        (verb, re.sub(r"{\w+}", "*", path)) for path, verbs in schema["paths"].items() for verb in verbs
-    }
+    shapes = {(verb, re.sub(r"{\w+}", "*", path)) for path, verbs in schema["paths"].items() for verb in verbs}
     for call in CALLS:
         if call.address in {"/api/schema", "/api/docs"}:
             continue
@@ -42,9 +40,7 @@ def test_answers_are_in_the_envelope_and_errors_in_their_shape(schema: dict[str,
     responses = schema["paths"][BASE]["get"]["responses"]
     listed = responses["200"]["content"]["application/json"]["schema"]["properties"]
     assert set(listed) == {"success", "data", "count", "next", "previous", "timestamp"}
-    assert responses["default"]["content"]["application/json"]["schema"] == {
-        "$ref": "#/components/schemas/Error"
-    }
+    assert responses["default"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Error"}
     assert "Step" in schema["components"]["schemas"]
 
 

@@ -117,9 +117,7 @@ def test_a_superusers_token_may_do_everything_and_its_runs_bear_its_name(
     assert data_of(api.get(f"/api/v1/runs/{run}"))["actor"] == "root"
 
 
-@pytest.mark.parametrize(
-    "value", ["Bearer", "Bearer nonsense", "Bearer a b", "Bearer \u00e9", "Basic YTpi", "x"]
-)
+@pytest.mark.parametrize("value", ["Bearer", "Bearer nonsense", "Bearer a b", "Bearer \u00e9", "Basic YTpi", "x"])
 def test_a_wrong_token_is_refused_even_from_this_machine(value: str) -> None:
     refused(Api(Authorization=value).get(BASE), 401, "AuthenticationFailed")
 

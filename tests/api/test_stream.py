@@ -89,9 +89,7 @@ def test_a_run_that_has_ended_tells_its_history_and_closes(server: Server) -> No
 
 def test_a_client_that_knows_everything_is_told_not_to_come_back(api: Api) -> None:
     run = run_to_end(step("a"))
-    response = api.get(
-        f"/api/v1/runs/{run.pk}/stream", headers={**STREAM, "Last-Event-ID": str(run.event_seq)}
-    )
+    response = api.get(f"/api/v1/runs/{run.pk}/stream", headers={**STREAM, "Last-Event-ID": str(run.event_seq)})
     assert response.status_code == 204
 
 
@@ -121,9 +119,7 @@ def test_many_follow_one_run(server: Server) -> None:
     make_workflow(speaking())
     with execute(server) as first, execute(server) as second:
         run = first.headers["Content-Location"].split("/")[-2]
-        with requests.get(
-            server.url(f"/api/v1/runs/{run}/stream"), stream=True, timeout=30, headers=STREAM
-        ) as third:
+        with requests.get(server.url(f"/api/v1/runs/{run}/stream"), stream=True, timeout=30, headers=STREAM) as third:
             texts = [text_of(list(told(response)), "talk") for response in (first, second, third)]
     assert texts == ["".join(WORDS)] * 3
 

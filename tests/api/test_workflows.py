@@ -172,9 +172,7 @@ def test_deleting_cancels_active_runs_and_keeps_history(api: Api) -> None:
 
 @pytest.mark.parametrize("verb", ["get", "put", "patch", "delete"])
 def test_what_is_not_there_is_404(api: Api, verb: str) -> None:
-    response = getattr(api, verb)(
-        f"{BASE}/nothing", **({} if verb == "get" else {"content_type": JSON, "data": {}})
-    )
+    response = getattr(api, verb)(f"{BASE}/nothing", **({} if verb == "get" else {"content_type": JSON, "data": {}}))
     refused(response, 404, "WorkflowNotFound")
 
 

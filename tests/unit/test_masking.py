@@ -69,9 +69,7 @@ def test_keys_of_secrets_are_known(key):
     assert is_secret_key(key)
 
 
-@pytest.mark.parametrize(
-    "key", ["max_tokens", "tokenizer", "prompt", "keyword", "apiece", "secretary", "text"]
-)
+@pytest.mark.parametrize("key", ["max_tokens", "tokenizer", "prompt", "keyword", "apiece", "secretary", "text"])
 def test_other_keys_are_not(key):
     assert not is_secret_key(key)
 
@@ -98,3 +96,20 @@ def test_secrets_come_from_the_environment_and_their_use_is_recorded():
     assert secrets.used == {"KEY": "sesame"}
     with pytest.raises(KeyError):
         secrets["HOME"]
+
+
+@pytest.mark.parametrize("size", [1, 3, 7, 100])
+def test_a_secret_split_over_streamed_pieces_is_masked(size: int) -> None:
+    text = "before tr0ub4dor-and-3 after, and tr0ub4dor-and-3"
+    given: list[str] = []
+    stream = Mask(["tr0ub4dor-and-3"]).stream(given.append)
+    for at in range(0, len(text), size):
+        stream.write(text[at : at + size])
+    stream.flush()
+    assert "".join(given) == "before *** after, and ***"
+
+
+def test_without_secrets_streamed_pieces_pass_at_once() -> None:
+    given: list[str] = []
+    Mask().stream(given.append).write("one")
+    assert given == ["one"]

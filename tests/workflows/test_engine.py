@@ -158,7 +158,7 @@ def test_the_runs_deadline_ends_the_step_that_is_under_way() -> None:
     assert kinds(run)[-1] == "workflow_complete"
 
 
-def test_a_context_past_its_limit_fails_the_step_and_names_the_largest_key(settings) -> None:  # type: ignore[no-untyped-def]
+def test_a_context_past_its_limit_fails_the_step_and_names_the_largest_key(settings) -> None:
     settings.CONTEXT_MAX_BYTES = 2_000
     run = run_to_end(step("a", "grow", {"size": 3_000, "key": "essay"}, max_retries=0))
     assert run.steps.get().error_code == "ContextTooLarge"
@@ -225,7 +225,8 @@ def test_a_version_that_this_release_cannot_read_fails_its_run_alone() -> None:
     run = runs.start(workflow, {}, trigger="api", actor="tester", wake=False)
     WorkflowVersion.objects.filter(pk=run.version_id).update(definition={"workflow_id": "sample", "novelty": 1})
     parsed_version.cache_clear()
-    other = runs.start(publishing.create(make_definition(workflow_id="other"), actor="t"), {}, trigger="api", actor="t", wake=False)
+    fine = publishing.create(make_definition(workflow_id="fine"), actor="tester")
+    other = runs.start(fine, {}, trigger="api", actor="tester", wake=False)
     who = Identity.new("local")
     claims.enter(who)
     assert [claimed.held.id for claimed in claims.claim(who, 10)] == [other.pk]

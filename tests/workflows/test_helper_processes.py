@@ -28,11 +28,12 @@ def children() -> set[int]:
 def _fork_server() -> int | None:
     from multiprocessing import forkserver
 
-    return forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
+    pid: int | None = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
+    return pid
 
 
 @pytest.fixture(autouse=True)
-def nothing_left_behind():  # type: ignore[no-untyped-def]
+def nothing_left_behind():
     threads, processes = threading.active_count(), children()
     yield
     assert threading.active_count() == threads
@@ -89,5 +90,3 @@ def test_an_expression_that_takes_too_long_is_stopped_and_others_are_not() -> No
     row = run.steps.get()
     assert (row.status, row.error_code) == ("failed", "ExpressionError")
     assert "0.25 s" in row.error_message
-
-

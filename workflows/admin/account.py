@@ -15,9 +15,9 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
-from knox.models import AuthToken  # type: ignore[import-untyped]
-from unfold.admin import ModelAdmin  # type: ignore[import-untyped]
-from unfold.forms import (  # type: ignore[import-untyped]
+from knox.models import AuthToken
+from unfold.admin import ModelAdmin
+from unfold.forms import (
     AdminPasswordChangeForm,
     UserChangeForm,
     UserCreationForm,

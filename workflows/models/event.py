@@ -22,9 +22,7 @@ class Event(models.Model):
         ordering = ["id"]
         constraints = [
             models.UniqueConstraint(fields=["run", "seq"], name="event_seq_unique"),
-            models.UniqueConstraint(
-                fields=["seq"], condition=models.Q(run__isnull=True), name="site_event_seq_unique"
-            ),
+            models.UniqueConstraint(fields=["seq"], condition=models.Q(run__isnull=True), name="site_event_seq_unique"),
         ]
 
     def __str__(self) -> str:

@@ -1,7 +1,7 @@
 """The column type of JSON values."""
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db import models
 
@@ -11,7 +11,7 @@ def dumps(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), allow_nan=False)
 
 
-class JSONText(models.TextField):  # type: ignore[type-arg]  # no generic at run time
+class JSONText(models.TextField):  # type: ignore[type-arg]  # generic for type checkers only
     """JSON kept as text, so that key order, number spelling and ``\\u0000`` survive on both stores.
 
     PostgreSQL's jsonb changes all three. Nothing here is queried by its inside, and the engine writes the text
@@ -19,6 +19,10 @@ class JSONText(models.TextField):  # type: ignore[type-arg]  # no generic at run
     """
 
     description = "JSON text"
+
+    if TYPE_CHECKING:
+        _pyi_private_set_type: Any
+        _pyi_private_get_type: Any
 
     def from_db_value(self, value: str | None, expression: Any, connection: Any) -> Any:
         return None if value is None else json.loads(value)

@@ -42,7 +42,7 @@ class RunQuerySet(models.QuerySet["Run"]):
 
 
 class Run(models.Model):
-    """One execution of a workflow version. A row that has not ended has a live holder, a ``due_at`` or a named wait."""
+    """One execution of a workflow version. Until it has ended, it has a live holder, a ``due_at`` or a named wait."""
 
     id = models.UUIDField(primary_key=True, default=new_run_id, editable=False)
     workflow = models.ForeignKey(Workflow, on_delete=models.PROTECT, related_name="runs")
@@ -89,9 +89,7 @@ class Run(models.Model):
     class Meta:
         ordering = ["-id"]
         indexes = [
-            models.Index(
-                "priority", "due_at", name="run_due", condition=Q(worker__isnull=True, due_at__isnull=False)
-            ),
+            models.Index("priority", "due_at", name="run_due", condition=Q(worker__isnull=True, due_at__isnull=False)),
             models.Index(fields=["workflow", "-id"], name="run_of_workflow"),
             models.Index(fields=["status", "-id"], name="run_by_status"),
         ]
@@ -144,7 +142,7 @@ class StepResult(models.Model):
     error_code = models.CharField(max_length=100, default="")
     error_message = models.TextField(default="")
     reason = models.CharField(max_length=100, default="")  # why it was skipped, or where its result came from
-    # Attempts that have ended, in order: {number, started_at, ended_at, error, error_code, trace, retry_in, interrupted}
+    # Ended attempts, in order: {number, started_at, ended_at, error, error_code, trace, retry_in, interrupted}
     attempts = JSONText(default=list)
     attempt = models.PositiveIntegerField(default=0)  # the newest attempt's number, counted before it starts
     logs = JSONText(default=list)
@@ -162,9 +160,7 @@ class StepResult(models.Model):
     class Meta:
         ordering = ["run", "id"]
         constraints = [
-            models.UniqueConstraint(
-                fields=["run", "path"], condition=Q(superseded=False), name="step_result_unique"
-            )
+            models.UniqueConstraint(fields=["run", "path"], condition=Q(superseded=False), name="step_result_unique")
         ]
 
     def __str__(self) -> str:

@@ -18,9 +18,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("user", help="Name of the account.")
-        parser.add_argument(
-            "--days", type=int, default=DEFAULT_DAYS, help=f"Days that it holds ({DEFAULT_DAYS})."
-        )
+        parser.add_argument("--days", type=int, default=DEFAULT_DAYS, help=f"Days that it holds ({DEFAULT_DAYS}).")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not 1 <= options["days"] <= 36_500:

@@ -5,9 +5,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
-from django.db import connection
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -46,7 +44,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         console = Console(quiet=options["json"])
-        _set_up_if_new(console)
+        inprocess.set_up_if_new()
         definition = _read(options["file"])
         board = _Board(definition)
         try:
@@ -76,16 +74,17 @@ class _Board:
 
     def table(self) -> Table:
         table = Table(title=self._definition.name, title_justify="left", expand=True)
-        for column, options in {
-            "step": {}, "agent": {}, "status": {}, "tries": {"justify": "right"}, "ms": {"justify": "right"}, "": {"ratio": 1},
-        }.items():  # fmt: skip
-            table.add_column(column, **options)  # type: ignore[arg-type]
+        for name in ("step", "agent", "status"):
+            table.add_column(name)
+        for name in ("tries", "ms"):
+            table.add_column(name, justify="right")
+        table.add_column("", ratio=1)
         for step in self._definition.steps:
             row = self._rows[step.step_id]
             status = Text(row["status"], style=COLOURS.get(row["status"], ""))
             spent = f"{row['ms']:,.1f}" if "ms" in row else ""
-            tries = str(row.get("attempt", ""))
-            table.add_row(step.step_id, step.agent_id, status, tries, spent, Text(row.get("note", ""), overflow="ellipsis"))
+            note = Text(row.get("note", ""), overflow="ellipsis")
+            table.add_row(step.step_id, step.agent_id, status, str(row.get("attempt", "")), spent, note)
         return table
 
 
@@ -139,14 +138,9 @@ def _parse(pairs: list[str]) -> dict[str, Any]:
     return given
 
 
-def _set_up_if_new(console: Console) -> None:
-    if "workflows_run" not in connection.introspection.table_names():
-        with console.status("Preparing the database …"):
-            call_command("migrate", verbosity=0)
-            call_command("sync_agents", verbosity=0)
-
-
 def _conclude(console: Console, run: Run) -> None:
+    if not console.is_terminal:
+        console.line()  # a terminal's table has ended its line already
     colour = COLOURS.get(run.status, "red")
     told = f": {run.error_message}" if run.error_message else ""
     console.print(f"[bold {colour}]{run.status}[/]{told}", highlight=False)
@@ -154,4 +148,5 @@ def _conclude(console: Console, run: Run) -> None:
     if last is not None and last.result:
         console.print(f"Result of [bold]{last.path}[/]:", highlight=False)
         text = last.result.get("text")
-        console.print(text if isinstance(text, str) else json.dumps(last.result, indent=2, ensure_ascii=False), markup=False)
+        shown = text if isinstance(text, str) else json.dumps(last.result, indent=2, ensure_ascii=False)
+        console.print(shown, markup=False)

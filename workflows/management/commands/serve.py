@@ -16,6 +16,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from rich.console import Console
 
+from agents.inference import NO_MODEL, model_connected
 from workflows.process_group import die_with_parent, kill_group
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
@@ -32,12 +33,9 @@ class Command(BaseCommand):
             _set_up(console)
         _stop_on_signals()
         children = _start()
-        console.print(f"[bold green]Kolosal Workflows[/] on [link]{_address()}[/]   admin: {_address()}/admin/   API: {_address()}/api/docs")
-        if not settings.INFERENCE_URL:
-            console.print(
-                "[yellow]No model is connected:[/] the offline provider answers, by extraction from prompt and context. "
-                "Set KOLOSAL_INFERENCE_URL and KOLOSAL_INFERENCE_MODEL to connect one."
-            )
+        console.print(f"[bold green]Kolosal Workflows[/] on {_address()} - {_address()}/admin/ - {_address()}/api/docs")
+        if not model_connected():
+            console.print(f"[yellow]{NO_MODEL}[/]")
         try:
             ended = _first_to_end(children)
             raise CommandError(f"The {ended} ended by itself; everything is stopped. Its last lines above say why.")
@@ -101,7 +99,7 @@ def _child(command: list[str], environment: dict[str, str]) -> subprocess.Popen[
         env=environment,
         cwd=Path(settings.BASE_DIR),
         start_new_session=True,
-        preexec_fn=die_with_parent,  # noqa: PLW1509
+        preexec_fn=die_with_parent,
     )
 
 

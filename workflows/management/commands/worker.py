@@ -9,7 +9,7 @@ from workflows.pacemaker import Pacemaker
 
 
 class Command(BaseCommand):
-    help = "Carry out runs: start a django-q2 cluster and the pacemaker that keeps runs moving. Ends on SIGTERM or Ctrl-C."
+    help = "Carry out runs: a django-q2 cluster, and the pacemaker that keeps runs moving. Ends on SIGTERM or Ctrl-C."
 
     def handle(self, *args: Any, **options: Any) -> None:
         pacemaker = Pacemaker()
