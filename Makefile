@@ -40,7 +40,7 @@ lock: $(VENV)/dev.stamp ## Resolve the dependencies anew into requirements/*.txt
 	$(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-header \
 		--output-file requirements/run.txt pyproject.toml
 	$(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-header \
-		--constraint requirements/run.txt --group dev --output-file requirements/dev.txt pyproject.toml
+		--constraint requirements/run.txt --extra dev --output-file requirements/dev.txt pyproject.toml
 
 clean: ## Remove the virtual environment and caches; the data folder stays.
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

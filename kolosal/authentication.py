@@ -61,9 +61,7 @@ class TokenAuthentication(knox.TokenAuthentication):  # type: ignore[misc]
         if not parts:
             return None
         if len(parts) != 2 or parts[0].lower() not in SCHEMES or not parts[1].isalnum():
-            raise AuthenticationFailed(
-                "send `Authorization: Bearer <token>`, a token of `manage.py create_token`"
-            )
+            raise AuthenticationFailed("send `Authorization: Bearer <token>`, a token of `manage.py create_token`")
         return self.authenticate_credentials(parts[1])
 
     def authenticate_header(self, request: Request) -> str:

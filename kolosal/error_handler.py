@@ -140,18 +140,12 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's ``handler403``."""
-    return (
-        defaults.permission_denied(request, exception)
-        if _is_page(request)
-        else refusal_of(exception).response()
-    )
+    return defaults.permission_denied(request, exception) if _is_page(request) else refusal_of(exception).response()
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's ``handler404``: no route has this path."""
-    return (
-        defaults.page_not_found(request, exception) if _is_page(request) else refusal_of(Http404()).response()
-    )
+    return defaults.page_not_found(request, exception) if _is_page(request) else refusal_of(Http404()).response()
 
 
 def crashed(request: HttpRequest) -> HttpResponse:

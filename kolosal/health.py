@@ -60,14 +60,10 @@ class MetricsView(APIView):
 
     permissions: ClassVar[dict[str, str]] = {"get": "workflows.view_run"}
 
-    @extend_schema(
-        responses={(200, "text/plain"): OpenApiResponse(str, description="Prometheus text format.")}
-    )
+    @extend_schema(responses={(200, "text/plain"): OpenApiResponse(str, description="Prometheus text format.")})
     def get(self, request: Request) -> HttpResponse:
         """Runs by status, queue depth, workers."""
-        return HttpResponse(
-            metrics.prometheus_text(), content_type="text/plain; version=0.0.4; charset=utf-8"
-        )
+        return HttpResponse(metrics.prometheus_text(), content_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 def missing() -> list[dict[str, str]]:

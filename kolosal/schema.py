@@ -75,9 +75,7 @@ def complete(result: dict[str, Any], generator: Any, request: Any, public: bool)
     schemas = result.setdefault("components", {}).setdefault("schemas", {})
     definition = Definition.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas |= definition.pop("$defs", {}) | {"Definition": definition, "Error": ERROR}
-    lists = {
-        f"#/components/schemas/{name}" for name, schema in schemas.items() if schema.pop("x-listing", False)
-    }
+    lists = {f"#/components/schemas/{name}" for name, schema in schemas.items() if schema.pop("x-listing", False)}
     for operations in result["paths"].values():
         for operation in operations.values():
             _wrap(operation["responses"], lists)

@@ -103,9 +103,7 @@ async def _guarded(
         await _refuse_body(headers, receive, send)
 
 
-async def _refuse_body(
-    headers: dict[bytes, bytes], receive: ASGIReceiveCallable, send: ASGISendCallable
-) -> None:
+async def _refuse_body(headers: dict[bytes, bytes], receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
     # A client that is still sending would not read the answer, so what it sends is dropped for a while.
     # One that asked first (Expect: 100-continue) is told at once.
     if b"expect" not in headers:

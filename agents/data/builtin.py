@@ -13,9 +13,7 @@ Rows = list[dict[str, Any]]
 
 def _normal(random: Random, mean: float, deviation: float) -> float:
     # Box-Muller over random(), whose sequence is the one that Python promises to keep.
-    return mean + deviation * math.sqrt(-2 * math.log(1 - random.random())) * math.cos(
-        2 * math.pi * random.random()
-    )
+    return mean + deviation * math.sqrt(-2 * math.log(1 - random.random())) * math.cos(2 * math.pi * random.random())
 
 
 def _one_of(random: Random, values: tuple[str, ...]) -> str:
@@ -54,9 +52,7 @@ def synthetic_healthcare_metrics() -> Rows:
 def _stay(random: Random, number: int) -> dict[str, Any]:
     department = _one_of(random, ("cardiology", "emergency", "oncology", "orthopedics", "pediatrics"))
     age = (
-        round(random.random() * 16)
-        if department == "pediatrics"
-        else round(min(max(_normal(random, 58, 17), 18), 97))
+        round(random.random() * 16) if department == "pediatrics" else round(min(max(_normal(random, 58, 17), 18), 97))
     )
     wait = max(2, round(_normal(random, 70 if department == "emergency" else 35, 15)))
     days = max(1, round(_normal(random, 2.5 + age / 22, 1.6)))
@@ -67,9 +63,7 @@ def _stay(random: Random, number: int) -> dict[str, Any]:
         "wait_minutes": wait,
         "length_of_stay_days": days,
         "cost": round(days * _normal(random, 900, 80) + 300, 2),
-        "satisfaction": None
-        if number % 37 == 5
-        else round(min(max(_normal(random, 9 - wait / 25, 0.8), 1), 10), 1),
+        "satisfaction": None if number % 37 == 5 else round(min(max(_normal(random, 9 - wait / 25, 0.8), 1), 10), 1),
         "readmitted": random.random() < 0.06 + age / 900,
     }
 

@@ -20,9 +20,7 @@ def _chart(name: str, drawn: str) -> Chart:
 
 def distributions(table: Table, columns: list[Column]) -> list[Chart]:
     """A histogram of each number column, the commonest values of the others; at most six charts."""
-    wanted = [c for c in columns if c.kind == "number"] or [
-        c for c in columns if c.kind in ("text", "boolean")
-    ]
+    wanted = [c for c in columns if c.kind == "number"] or [c for c in columns if c.kind in ("text", "boolean")]
     charts = [histogram(table, c) if c.kind == "number" else commonest(table, c) for c in wanted[:MAX_CHARTS]]
     return [chart for chart in charts if chart]
 
@@ -43,23 +41,17 @@ def histogram(table: Table, column: Column) -> Chart | None:
         )
     )
     labels = (
-        [f"{low + n * width:.4g} to {low + (n + 1) * width:.4g}" for n in range(bins)]
-        if high > low
-        else [f"{low:g}"]
+        [f"{low + n * width:.4g} to {low + (n + 1) * width:.4g}" for n in range(bins)] if high > low else [f"{low:g}"]
     )
     values = [float(found.get(n, 0)) for n in range(bins)]
     told = f"Histogram of {count} values of {column.name} between {low:g} and {high:g}"
-    return _chart(
-        f"histogram_{column.name}", svg.bars(f"Distribution of {column.name}", labels, values, told)
-    )
+    return _chart(f"histogram_{column.name}", svg.bars(f"Distribution of {column.name}", labels, values, told))
 
 
 def commonest(table: Table, column: Column) -> Chart | None:
     """The ten commonest values."""
     c = column.quoted
-    sql = (
-        f"SELECT {c}, count(*) AS n FROM dataset WHERE {c} IS NOT NULL GROUP BY 1 ORDER BY n DESC, 1 LIMIT 10"
-    )
+    sql = f"SELECT {c}, count(*) AS n FROM dataset WHERE {c} IS NOT NULL GROUP BY 1 ORDER BY n DESC, 1 LIMIT 10"
     return bars(f"values_{column.name}", f"Commonest values of {column.name}", table.values(sql))
 
 

@@ -11,9 +11,7 @@ from agents.data.summaries import correlation
 from agents.data.table import Column, Table
 
 _SHAPES = {
-    "e-mail addresses": re.compile(
-        r"(?<![\w.+-])[\w.+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,8}"
-    ),
+    "e-mail addresses": re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,8}"),
     "web addresses": re.compile(r"https?://\S{1,2000}"),
     "dates": re.compile(r"\b\d{4}-\d{2}-\d{2}\b|\b\d{1,2}[./]\d{1,2}[./]\d{4}\b"),
     "times": re.compile(r"\b\d{1,2}:\d{2}(?::\d{2})?\b"),
@@ -82,16 +80,10 @@ def _of_column(table: Table, column: Column) -> list[Pattern]:
     if count < 3:
         return []
     if distinct == 1:
-        return [
-            _pattern(
-                "constant", f"{column.name} never changes", count / table.row_count, column_name=column.name
-            )
-        ]
+        return [_pattern("constant", f"{column.name} never changes", count / table.row_count, column_name=column.name)]
     found = _order(table, column, count)
     if distinct == count and column.kind != "number":
-        found.append(
-            _pattern("unique", f"{column.name} is different in each row", 1.0, column_name=column.name)
-        )
+        found.append(_pattern("unique", f"{column.name} is different in each row", 1.0, column_name=column.name))
     return found + (_text_shape(table, column, count) if column.kind == "text" else [])
 
 
@@ -115,8 +107,4 @@ def _text_shape(table: Table, column: Column, count: int) -> list[Pattern]:
     shape, n = Counter(_shape(str(value)) for (value,) in values).most_common(1)[0]
     if n < 0.6 * len(values) or not re.search(r"[^a +]", shape):
         return []
-    return [
-        _pattern(
-            "shape", f"{column.name} is written like {shape!r}", n / len(values), column_name=column.name
-        )
-    ]
+    return [_pattern("shape", f"{column.name} is written like {shape!r}", n / len(values), column_name=column.name)]

@@ -56,9 +56,7 @@ def problems(table: Table, profiled: list[dict[str, Any]], required: list[str]) 
         found += _column_problems(table, profile, required)
     duplicates = duplicate_rows(table)
     if duplicates:
-        found.append(
-            _problem("duplicate_rows", None, duplicates, "warning", "rows that repeat an earlier one")
-        )
+        found.append(_problem("duplicate_rows", None, duplicates, "warning", "rows that repeat an earlier one"))
     return sorted(found, key=lambda p: p["severity"] != "error")
 
 
@@ -95,9 +93,7 @@ def _text_problems(table: Table, name: str) -> list[Problem]:
         other = count - empty - numbers
         message = "texts are no numbers, where most are" if other else "numbers are written as text"
         found.append(
-            _problem(
-                "mixed_types" if other else "numbers_as_text", name, other or numbers, "warning", message
-            )
+            _problem("mixed_types" if other else "numbers_as_text", name, other or numbers, "warning", message)
         )
     return found
 
@@ -131,8 +127,7 @@ def prepare(table: Table, steps: list[str]) -> dict[str, int]:
 def _carry_out(table: Table, step: str) -> int:
     if step == "trim_text":
         return sum(
-            _update(table, c, f"trim({c.quoted})", f"{c.quoted} <> trim({c.quoted})")
-            for c in table.of_kind("text")
+            _update(table, c, f"trim({c.quoted})", f"{c.quoted} <> trim({c.quoted})") for c in table.of_kind("text")
         )
     if step == "empty_to_null":
         return sum(_update(table, c, "NULL", f"trim({c.quoted}) = ''") for c in table.of_kind("text"))

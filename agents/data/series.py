@@ -68,9 +68,7 @@ def trend(table: Table, column: Column, time: Column | None) -> dict[str, Any]:
     """
     points = _points(table, column, time)
     if len(points) < 3:
-        raise invalid(
-            "columns", f"a trend needs 3 values at least; {column.name!r} has {len(points)} with a time"
-        )
+        raise invalid("columns", f"a trend needs 3 values at least; {column.name!r} has {len(points)} with a time")
     xs, per = _distances([x for x, _ in points], time)
     ys = [y for _, y in points]
     slope, start, squared, error = _fitted(xs, ys)

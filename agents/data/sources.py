@@ -208,9 +208,7 @@ def rows_of(value: Any, path: str) -> list[dict[str, Any]]:
     if kinds == {"value"}:
         return [{"value": item} for item in value]
     odd = next(i for i, item in enumerate(value) if _shape(item) != _shape(value[0]))
-    raise invalid(
-        f"{path}[{odd}]", f"is {_shape(value[odd])} where the first row is {_shape(value[0])}; give objects"
-    )
+    raise invalid(f"{path}[{odd}]", f"is {_shape(value[odd])} where the first row is {_shape(value[0])}; give objects")
 
 
 def _rows_of_object(value: Mapping[str, Any], path: str) -> list[dict[str, Any]]:
@@ -221,9 +219,7 @@ def _rows_of_object(value: Mapping[str, Any], path: str) -> list[dict[str, Any]]
     if columns and all(isinstance(c, list) for c in columns):
         if len({len(c) for c in columns}) > 1:
             sizes = ", ".join(f"{k}: {len(c)}" for k, c in value.items())
-            raise invalid(
-                path, f"its columns differ in length ({sizes}); give each the same number of values"
-            )
+            raise invalid(path, f"its columns differ in length ({sizes}); give each the same number of values")
         return [dict(zip(value, cells, strict=True)) for cells in zip(*columns, strict=True)]
     return [dict(value)]
 
@@ -268,9 +264,7 @@ def _text_table(text: str) -> Table:
         return _csv_table(text)
     found = [float(number) for number in _NUMBER.findall(text)]
     if not found:
-        raise invalid(
-            "data", "is prose without numbers; give a list of objects, JSON text, or CSV text with a header"
-        )
+        raise invalid("data", "is prose without numbers; give a list of objects, JSON text, or CSV text with a header")
     opened = table.from_rows([{"value": number} for number in found])
     opened.notes.append("the data is prose: its numbers were analysed, in their order.")
     return opened

@@ -16,9 +16,7 @@ MAX_QUERY_ROWS = 1_000
 MAX_SQL_CHARACTERS = 20_000
 AGGREGATES = ("count", "sum", "mean", "median", "min", "max", "std_dev")
 _SQL = {"sum": "sum", "mean": "avg", "median": "median", "min": "min", "max": "max", "std_dev": "stddev_samp"}
-_CATALOGUE = re.compile(
-    r"(?i)\b(?:duckdb_\w+|pragma_\w+|sqlite_\w+|which_secret|current_setting|information_schema)\b"
-)
+_CATALOGUE = re.compile(r"(?i)\b(?:duckdb_\w+|pragma_\w+|sqlite_\w+|which_secret|current_setting|information_schema)\b")
 
 
 def statistics(table: Table, columns: list[Column]) -> dict[str, dict[str, Any]]:
@@ -95,9 +93,7 @@ def correlation(table: Table, columns: list[Column], method: str) -> dict[str, A
     if len(columns) < 2:
         raise invalid("columns", f"correlation needs two columns of numbers; there is {len(columns)}")
     if len(columns) > MAX_CORRELATED:
-        raise invalid(
-            "columns", f"correlation takes {MAX_CORRELATED} columns at most, not {len(columns)}; name some"
-        )
+        raise invalid("columns", f"correlation takes {MAX_CORRELATED} columns at most, not {len(columns)}; name some")
     pairs = [_pair(table, a, b, method) for a, b in combinations(columns, 2)]
     matrix: dict[str, dict[str, Any]] = {c.name: {c.name: 1.0} for c in columns}
     for pair in pairs:
@@ -113,8 +109,7 @@ def _pair(table: Table, a: Column, b: Column, method: str) -> dict[str, Any]:
         middle = "rank() OVER (ORDER BY {0}) + (count(*) OVER (PARTITION BY {0}) - 1) / 2.0"
         both = f"SELECT {middle.format('a')} AS a, {middle.format('b')} AS b FROM ({both})"
     count, value = table.row(
-        "SELECT count(*), CASE WHEN greatest(max(abs(a)), max(abs(b))) < 1e100 THEN corr(a, b) END"
-        f" FROM ({both})"
+        f"SELECT count(*), CASE WHEN greatest(max(abs(a)), max(abs(b))) < 1e100 THEN corr(a, b) END FROM ({both})"
     )
     value = rounded(value) if count >= 3 else None
     return {"a": a.name, "b": b.name, "correlation": value, "rows": count, "strength": _strength(value)}
@@ -127,9 +122,7 @@ def _strength(value: float | None) -> str | None:
     return "strong" if size >= 0.7 else "moderate" if size >= 0.4 else "weak" if size >= 0.2 else "none"
 
 
-def groups(
-    table: Table, by: list[Column], measured: list[Column], aggregates: list[str]
-) -> list[dict[str, Any]]:
+def groups(table: Table, by: list[Column], measured: list[Column], aggregates: list[str]) -> list[dict[str, Any]]:
     """An object for each group: its values of `by`, `count`, and `<column>_<aggregate>`; largest first.
 
     At most one more than `MAX_GROUPS`.
@@ -197,9 +190,7 @@ def _checked_query(table: Table, sql: str) -> str:
 
 
 def _unique_names(names: list[str]) -> list[str]:
-    return [
-        f"{name}_{names[:i].count(name) + 1}" if name in names[:i] else name for i, name in enumerate(names)
-    ]
+    return [f"{name}_{names[:i].count(name) + 1}" if name in names[:i] else name for i, name in enumerate(names)]
 
 
 def rounded(value: Any) -> Any:

@@ -48,9 +48,7 @@ def line(
     return _chart(title, description, parts, [*_grid(ticks, low, high), *_labels(labels, places)])
 
 
-def _polyline(
-    drawn: range, values: Sequence[float], width: float, low: float, high: float, stroke: str
-) -> str:
+def _polyline(drawn: range, values: Sequence[float], width: float, low: float, high: float, stroke: str) -> str:
     points = " ".join(f"{LEFT + i * width:.1f},{_y(values[i], low, high):.1f}" for i in drawn)
     return f'<polyline points="{points}" fill="none" stroke-width="1.8" {stroke}/>'
 
@@ -103,11 +101,7 @@ def _scale(low: float, high: float) -> tuple[float, float, list[float]]:
 
 
 def _number(value: float) -> str:
-    return (
-        f"{value:.4g}"
-        if abs(value) >= 1e6 or 0 < abs(value) < 1e-3
-        else f"{value:,.4f}".rstrip("0").rstrip(".")
-    )
+    return f"{value:.4g}" if abs(value) >= 1e6 or 0 < abs(value) < 1e-3 else f"{value:,.4f}".rstrip("0").rstrip(".")
 
 
 def _short(text: str, length: int) -> str:

@@ -70,9 +70,7 @@ class Table:
 
     def records(self, sql: str = "SELECT * FROM dataset", limit: int = 100) -> list[dict[str, Any]]:
         """At most `limit` rows of a query of ours, as objects."""
-        names = [
-            c[0] for c in self.connection.execute(f"SELECT * FROM ({sql}) LIMIT {limit}").description or []
-        ]
+        names = [c[0] for c in self.connection.execute(f"SELECT * FROM ({sql}) LIMIT {limit}").description or []]
         return [dict(zip(names, map(plain, row), strict=True)) for row in self.connection.fetchall()]
 
     def close(self) -> None:
@@ -134,10 +132,7 @@ def from_rows(rows: list[dict[str, Any]], shown: str = "data") -> Table:
         raise invalid(shown, 'has no columns: give a list of objects, such as [{"x": 1}, {"x": 2}]')
     _check_columns(len(names), shown)
     types = [_type_of([row.get(name) for row in rows]) for name in names]
-    cells = [
-        {f"c{i}": _cell(row.get(n), t) for i, (n, t) in enumerate(zip(names, types, strict=True))}
-        for row in rows
-    ]
+    cells = [{f"c{i}": _cell(row.get(n), t) for i, (n, t) in enumerate(zip(names, types, strict=True))} for row in rows]
     shape = json.dumps([{f"c{i}": t for i, t in enumerate(types)}])
     selected = ", ".join(f"r.c{i} AS {quoted(n)}" for i, n in enumerate(_distinct(names)))
     connection = _connect()
@@ -201,9 +196,7 @@ def _cast(connection: duckdb.DuckDBPyConnection, name: str, sql_type: str) -> st
         number = f"CAST({column} AS DOUBLE)"
         return f"CASE WHEN isfinite({number}) THEN {number} END AS {column}"
     if sql_type == "TIMESTAMP WITH TIME ZONE":
-        return (
-            f"make_timestamp(epoch_us({column})) AS {column}"  # in UTC; the type itself needs another package
-        )
+        return f"make_timestamp(epoch_us({column})) AS {column}"  # in UTC; the type itself needs another package
     if sql_type.startswith(_BIG_NUMBERS):
         return f"CAST({column} AS DOUBLE) AS {column}"
     if sql_type == "VARCHAR":

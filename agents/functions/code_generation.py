@@ -19,9 +19,7 @@ _BLOCK = re.compile(r"```[\w+#.-]*[ \t]*\n(.*?)(?:\n```|\Z)", re.DOTALL)
 class CodeGeneration(Parameters):
     """What the code is to do (`requirements`, or `prompt`), in which language and style."""
 
-    requirements: str = Field(
-        min_length=1, max_length=200_000, validation_alias=AliasChoices("requirements", "prompt")
-    )
+    requirements: str = Field(min_length=1, max_length=200_000, validation_alias=AliasChoices("requirements", "prompt"))
     language: str = Field("python", max_length=50)
     style: str = Field("clean", max_length=500, json_schema_extra=EXPLICIT)
     max_tokens: int | None = Field(None, ge=1, le=1_000_000)
@@ -73,9 +71,7 @@ def _unwritten(parameters: CodeGeneration) -> tuple[str, str]:
         "No model is connected, so no code was written. Required:",
         *parameters.requirements.splitlines(),
     ]
-    return "\n".join(
-        f"{mark} {line}".rstrip() for line in lines
-    ), "Connect a model to have this code written."
+    return "\n".join(f"{mark} {line}".rstrip() for line in lines), "Connect a model to have this code written."
 
 
 _SLASH_COMMENTS = frozenset({

@@ -66,9 +66,7 @@ def data_analysis(call: Call, parameters: DataAnalysis) -> Result:
     name = _operation_name(parameters)
     source = _source(call, parameters, name)
     told = {"operation_applied": name, "analysis_type": parameters.analysis_type or name, **source.told()}
-    if name in ("basic", "pattern") and (
-        source.text is not None and not (name == "pattern" and is_table(source.text))
-    ):
+    if name in ("basic", "pattern") and (source.text is not None and not (name == "pattern" and is_table(source.text))):
         return {**told, **_of_text(name, source.text)}
     if name == "basic":
         return {**told, **_basic_of_rows(source)}
@@ -122,9 +120,7 @@ def _of_text(name: str, text: str) -> Result:
     counted = _basic(text)
     if name == "pattern":
         return _patterns_told(patterns.of_text(text)) | counted
-    summary = (
-        f"{counted['data_size_bytes']} bytes, {counted['line_count']} lines, {counted['word_count']} words"
-    )
+    summary = f"{counted['data_size_bytes']} bytes, {counted['line_count']} lines, {counted['word_count']} words"
     return {**counted, "summary": summary, "result": summary}
 
 
@@ -161,18 +157,12 @@ def _columns(table: Table, names: list[str], *kinds: str, path: str = "columns")
 def _numbers(table: Table, parameters: DataAnalysis) -> list[Column]:
     found = _columns(table, parameters.columns, "number")
     if not found:
-        raise invalid(
-            "data", f"has no column of numbers; there are: {', '.join(c.name for c in table.columns)}"
-        )
+        raise invalid("data", f"has no column of numbers; there are: {', '.join(c.name for c in table.columns)}")
     return found
 
 
 def _drawn(parameters: DataAnalysis, made: Callable[[], list[charts.Chart | None]]) -> Result:
-    return (
-        {"charts": [chart for chart in made() if chart][: charts.MAX_CHARTS]}
-        if parameters.include_charts
-        else {}
-    )
+    return {"charts": [chart for chart in made() if chart][: charts.MAX_CHARTS]} if parameters.include_charts else {}
 
 
 def _sample(table: Table) -> Result:
@@ -246,9 +236,7 @@ def _correlation(table: Table, parameters: DataAnalysis) -> Result:
 
 def _groups(table: Table, parameters: DataAnalysis) -> Result:
     if not parameters.by:
-        raise invalid(
-            "by", f"is required: name a column to group by, of {', '.join(c.name for c in table.columns)}"
-        )
+        raise invalid("by", f"is required: name a column to group by, of {', '.join(c.name for c in table.columns)}")
     unknown = [a for a in parameters.aggregates if a not in summaries.AGGREGATES]
     if unknown:
         raise invalid("aggregates", f"{unknown[0]!r} is not known; known: {', '.join(summaries.AGGREGATES)}")
@@ -281,9 +269,7 @@ def _group_charts(groups: list[dict[str, Any]], labels: list[str]) -> list[chart
 def _query(table: Table, parameters: DataAnalysis) -> Result:
     sql = parameters.sql or parameters.query
     if not sql:
-        raise invalid(
-            "sql", "is required: one SELECT over the table dataset, such as SELECT count(*) FROM dataset"
-        )
+        raise invalid("sql", "is required: one SELECT over the table dataset, such as SELECT count(*) FROM dataset")
     found = summaries.query(table, sql)
     return {
         **found,
@@ -298,9 +284,7 @@ def _query_chart(found: dict[str, Any]) -> charts.Chart | None:
     numeric = [n for n in names[1:] if rows and all(type(row[n]) in (int, float, type(None)) for row in rows)]
     if not numeric:
         return None
-    return charts.bars(
-        "query", f"{numeric[0]} by {names[0]}", [(row[names[0]], row[numeric[0]]) for row in rows]
-    )
+    return charts.bars("query", f"{numeric[0]} by {names[0]}", [(row[names[0]], row[numeric[0]]) for row in rows])
 
 
 def _outliers(table: Table, parameters: DataAnalysis) -> Result:
@@ -328,9 +312,7 @@ def _trend(table: Table, parameters: DataAnalysis) -> Result:
         "over": time.name if time else "row order",
         "trends": trends,
         **drawn,
-        "result": "; ".join(
-            f"{name} {t['direction']} ({t['slope']:g} per {t['per']})" for name, t in trends.items()
-        ),
+        "result": "; ".join(f"{name} {t['direction']} ({t['slope']:g} per {t['per']})" for name, t in trends.items()),
     }
 
 

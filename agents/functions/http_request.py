@@ -44,9 +44,7 @@ class HttpRequest(Parameters):
         return value
 
 
-@function(
-    "http_request", description="Calls an HTTP address and gives back status, headers and the parsed body"
-)
+@function("http_request", description="Calls an HTTP address and gives back status, headers and the parsed body")
 async def http_request(call: Call, parameters: HttpRequest) -> Result:
     """Returns `{status, ok, url, headers, body, json, content_type, size_bytes, redirects, untrusted}`.
 

@@ -102,9 +102,7 @@ def all_functions() -> list[Function]:
     return sorted(set(_functions.values()), key=lambda f: f.name)
 
 
-def validate(
-    function: Function, parameters: Mapping[str, Any], context: Mapping[str, Any] | None = None
-) -> BaseModel:
+def validate(function: Function, parameters: Mapping[str, Any], context: Mapping[str, Any] | None = None) -> BaseModel:
     """The parameters as the function's model; those that are absent are taken from the context by name.
 
     Strings are read leniently ("true", "3"); unknown parameters are ignored. An optional value found in the
@@ -229,9 +227,7 @@ def _load_all() -> None:
     _all_loaded = True
 
 
-def _from_context(
-    function: Function, parameters: Mapping[str, Any], context: Mapping[str, Any]
-) -> dict[str, Any]:
+def _from_context(function: Function, parameters: Mapping[str, Any], context: Mapping[str, Any]) -> dict[str, Any]:
     borrowed = {}
     for name, field in function.parameters.model_fields.items():
         extra = field.json_schema_extra

@@ -102,9 +102,7 @@ async def _analyze(call: Call, parameters: TextProcessing) -> Result:
     counted, felt = measures.sizes(text), await measures.sentiment(text)
     ease = measures.readability(text)
     await sleep(0)
-    reading = (
-        f"reading ease {ease['readability_score']}" if ease["readability_score"] is not None else "no words"
-    )
+    reading = f"reading ease {ease['readability_score']}" if ease["readability_score"] is not None else "no words"
     return {
         **counted,
         **felt,
@@ -135,9 +133,7 @@ async def _summarize(call: Call, parameters: TextProcessing) -> Result:
 async def _keywords(call: Call, parameters: TextProcessing) -> Result:
     text = parameters.text or ""
     found = summaries.keywords(text, parameters.count or 10)
-    note = (
-        {} if looks_english(words(text)) else {"language_note": "phrases are divided at English stop words"}
-    )
+    note = {} if looks_english(words(text)) else {"language_note": "phrases are divided at English stop words"}
     return {
         "keywords": [k["keyword"] for k in found],
         "keyword_scores": found,
@@ -179,9 +175,7 @@ async def _quality_review(call: Call, parameters: TextProcessing) -> Result:
 async def _code_review(call: Call, parameters: TextProcessing) -> Result:
     text = _text_for("code_review", call, parameters) or ""
     result = await code.review(text, parameters.language, parameters.focus)
-    result["result"] = (
-        f"{result['language']}, {result['code_lines']} lines of code, {len(result['issues'])} findings"
-    )
+    result["result"] = f"{result['language']}, {result['code_lines']} lines of code, {len(result['issues'])} findings"
     if model_review.available(call):
         return await model_review.of_code(call, text, parameters.focus, result)
     tools = "syntax by Python's own parser, lint by pyflakes, " if result["language"] == "python" else ""
@@ -200,8 +194,7 @@ async def _extract(call: Call, parameters: TextProcessing) -> Result:
         "counts": counts,
         **({"tasks": found["tasks"]} if "tasks" in found else {}),
         "how": "found by pattern; tasks are list items and sentences that begin with, or demand, an action",
-        "result": ", ".join(f"{n} {kind.replace('_', ' ')}" for kind, n in counts.items() if n)
-        or "nothing found",
+        "result": ", ".join(f"{n} {kind.replace('_', ' ')}" for kind, n in counts.items() if n) or "nothing found",
     }
 
 

@@ -89,9 +89,7 @@ def _ddgs(parameters: WebSearch) -> list[dict[str, str]]:
     from ddgs.exceptions import DDGSException, RatelimitException, TimeoutException
 
     try:
-        hits = DDGS(timeout=SECONDS).text(
-            parameters.query, region=parameters.region, max_results=parameters.limit
-        )
+        hits = DDGS(timeout=SECONDS).text(parameters.query, region=parameters.region, max_results=parameters.limit)
     except RatelimitException as error:
         raise RateLimited(f"the search engines limit requests: {error}") from None
     except TimeoutException as error:

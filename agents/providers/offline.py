@@ -30,11 +30,7 @@ async def complete(request: Request, on_token: Callable[[str], None]) -> Complet
     """Answer by extraction, in pieces; raises `RequestRefused` for a schema that only a model can fill."""
     started = time.monotonic()
     found = _object(request) if request.schema else None
-    whole = (
-        json.dumps(found, ensure_ascii=False)
-        if request.schema
-        else compose(request.prompt, request.materials)
-    )
+    whole = json.dumps(found, ensure_ascii=False) if request.schema else compose(request.prompt, request.materials)
     text, cut = (whole, False) if request.schema else _cut(whole, request.sampling.max_tokens)
     for piece in _pieces(text):
         on_token(piece)
@@ -90,9 +86,7 @@ def _object(request: Request) -> Any:
     found = sample_value(schema, request.prompt)
     problem = schema_problem(found, schema)
     if problem:
-        raise RequestRefused(
-            f"the offline provider can't fill this output_schema ({problem}); connect a model"
-        )
+        raise RequestRefused(f"the offline provider can't fill this output_schema ({problem}); connect a model")
     return found
 
 

@@ -43,9 +43,7 @@ ERROR_BYTES = 65_536
 _OPTIONAL = ("stream_options", "response_format", "seed", "top_p", "temperature", "stop", "stream")
 
 # How servers that answer 400 for an unknown model put it; LiteLLM's proxy is one.
-_NO_SUCH_MODEL = re.compile(
-    r"model_not_found|(?:invalid|unknown) model|model\b.{0,80}not (?:exist|found)", re.I
-)
+_NO_SUCH_MODEL = re.compile(r"model_not_found|(?:invalid|unknown) model|model\b.{0,80}not (?:exist|found)", re.I)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +85,7 @@ class _Answer:
     def _take_choice(self, choice: dict[str, Any]) -> None:
         part = choice.get("delta") or choice.get("message") or {}
         text = _text_of(part.get("content")) if isinstance(part, dict) else ""
-        thought = (
-            _text_of(part.get("reasoning_content") or part.get("reasoning")) if isinstance(part, dict) else ""
-        )
+        thought = _text_of(part.get("reasoning_content") or part.get("reasoning")) if isinstance(part, dict) else ""
         text = text or _text_of(choice.get("text"))
         self.finish_reason = choice.get("finish_reason") or self.finish_reason
         if thought:

@@ -101,9 +101,7 @@ def _resolved(schema: dict[str, Any], root: dict[str, Any]) -> dict[str, Any]:
             break
         target: Any = root
         for part in reference[2:].split("/"):
-            target = (
-                target.get(part.replace("~1", "/").replace("~0", "~"), {}) if isinstance(target, dict) else {}
-            )
+            target = target.get(part.replace("~1", "/").replace("~0", "~"), {}) if isinstance(target, dict) else {}
         schema = target if isinstance(target, dict) else {}
     for part in schema.get("allOf") or ():
         piece = _resolved(part, root) if isinstance(part, dict) else {}

@@ -67,9 +67,7 @@ async def review(text: str, language: str | None, focus: list[str]) -> dict[str,
     source, language = source_of(text, language)
     checked = await python_check(source) if language == "python" else {"syntax_ok": None, "findings": []}
     kinds = {FOCUS[f.lower()] for f in focus if f.lower() in FOCUS}
-    findings = [
-        f for f in [*checked.pop("findings"), *_style(source)] if not kinds or f["kind"] in kinds | {"syntax"}
-    ]
+    findings = [f for f in [*checked.pop("findings"), *_style(source)] if not kinds or f["kind"] in kinds | {"syntax"}]
     score = 10.0 - sum(_COST[f["severity"]] for f in findings)
     return {
         "language": language,
@@ -82,11 +80,7 @@ async def review(text: str, language: str | None, focus: list[str]) -> dict[str,
 
 
 def _not_measured(language: str, focus: list[str]) -> list[dict[str, str]]:
-    skipped = [
-        {"criterion": f, "reason": "needs judgement: connect a model"}
-        for f in focus
-        if f.lower() not in FOCUS
-    ]
+    skipped = [{"criterion": f, "reason": "needs judgement: connect a model"} for f in focus if f.lower() not in FOCUS]
     if language != "python":
         reason = f"only Python is parsed and linted; this is {language}: lines and nesting were counted"
         skipped.append({"criterion": "syntax", "reason": reason})

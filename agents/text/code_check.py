@@ -100,9 +100,7 @@ def _security(nodes: list[ast.AST]) -> Iterator[Finding]:
         if isinstance(node, ast.Call):
             yield from _dangerous_call(node)
         elif isinstance(node, ast.ExceptHandler) and node.type is None:
-            yield _finding(
-                "robustness", node.lineno, "bare except catches KeyboardInterrupt and SystemExit too"
-            )
+            yield _finding("robustness", node.lineno, "bare except catches KeyboardInterrupt and SystemExit too")
         elif isinstance(node, ast.Assign) and _is_hard_coded_secret(node):
             yield _finding("security", node.lineno, "a secret is written in the source", "error")
 
@@ -115,15 +113,9 @@ def _dangerous_call(node: ast.Call) -> Iterator[Finding]:
         reason = _DANGEROUS_ATTRIBUTES.get((node.func.value.id, node.func.attr))
     if reason:
         yield _finding("security", node.lineno, f"{ast.unparse(node.func)}: {reason}")
-    if any(
-        k.arg == "shell" and isinstance(k.value, ast.Constant) and k.value.value is True
-        for k in node.keywords
-    ):
+    if any(k.arg == "shell" and isinstance(k.value, ast.Constant) and k.value.value is True for k in node.keywords):
         yield _finding("security", node.lineno, "shell=True lets text in the command run other commands")
-    if any(
-        k.arg == "verify" and isinstance(k.value, ast.Constant) and k.value.value is False
-        for k in node.keywords
-    ):
+    if any(k.arg == "verify" and isinstance(k.value, ast.Constant) and k.value.value is False for k in node.keywords):
         yield _finding("security", node.lineno, "verify=False switches the check of TLS certificates off")
 
 
@@ -138,9 +130,7 @@ def _dangerous_defaults(functions: list[FunctionNode]) -> Iterator[Finding]:
     for node in functions:
         defaults = [*node.args.defaults, *(d for d in node.args.kw_defaults if d)]
         if any(isinstance(d, ast.List | ast.Dict | ast.Set) for d in defaults):
-            yield _finding(
-                "robustness", node.lineno, f"{node.name}: a mutable default is shared between calls"
-            )
+            yield _finding("robustness", node.lineno, f"{node.name}: a mutable default is shared between calls")
 
 
 def _structure(functions: list[FunctionNode]) -> Iterator[Finding]:
@@ -149,13 +139,9 @@ def _structure(functions: list[FunctionNode]) -> Iterator[Finding]:
         if shape["lines"] > LONG_FUNCTION:
             yield _finding("structure", node.lineno, f"{node.name} has {shape['lines']} lines", "note")
         if shape["complexity"] > MANY_BRANCHES:
-            yield _finding(
-                "structure", node.lineno, f"{node.name} has a complexity of {shape['complexity']}", "note"
-            )
+            yield _finding("structure", node.lineno, f"{node.name} has a complexity of {shape['complexity']}", "note")
         if shape["arguments"] > MANY_ARGUMENTS:
-            yield _finding(
-                "structure", node.lineno, f"{node.name} has {shape['arguments']} arguments", "note"
-            )
+            yield _finding("structure", node.lineno, f"{node.name} has {shape['arguments']} arguments", "note")
         if shape["nesting"] > DEEP_NESTING:
             yield _finding("structure", node.lineno, f"{node.name} nests {shape['nesting']} blocks", "note")
         if not shape["documented"] and not node.name.startswith("_"):
@@ -195,9 +181,7 @@ def _imported(node: ast.AST) -> list[str]:
 
 
 def _limit_this_process() -> None:
-    if (
-        sys.platform == "linux"
-    ):  # end with the parent; elsewhere the CPU limit ends what the parent's death left
+    if sys.platform == "linux":  # end with the parent; elsewhere the CPU limit ends what the parent's death left
         import ctypes
 
         ctypes.CDLL(None).prctl(1, 9)  # PR_SET_PDEATHSIG, SIGKILL

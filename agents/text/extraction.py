@@ -22,9 +22,7 @@ _PATTERNS: dict[str, re.Pattern[str]] = {
         r"|\b\d(?:[\d,.]{0,20}\d)? (?:USD|EUR|GBP)\b"
     ),
     "percentages": re.compile(r"(?<![\w.])[+-]?\d{1,15}(?:[.,]\d{1,10})? ?(?:%|percent\b)"),
-    "numbers": re.compile(
-        r"(?<![\w.,:/+-])[+-]?(?:\d{1,3}(?:,\d{3}){1,8}|\d{1,20})(?:\.\d{1,15})?(?![\w]|[.,:/-]\d)"
-    ),
+    "numbers": re.compile(r"(?<![\w.,:/+-])[+-]?(?:\d{1,3}(?:,\d{3}){1,8}|\d{1,20})(?:\.\d{1,15})?(?![\w]|[.,:/-]\d)"),
     "headings": re.compile(r"(?m)^#{1,6} {1,3}(\S.{0,200})$"),
     "hashtags": re.compile(r"(?<![\w&/])#[^\W\d_]\w{0,100}"),
 }
@@ -90,9 +88,7 @@ def tasks(text: str) -> list[dict[str, Any]]:
     """
     items = list_items(text)
     rest = _ITEM.sub("\n\n", text)
-    candidates = [(item, "list") for item in items] + [
-        (s, "sentence") for s in sentences(rest) if _verb_of(s)
-    ]
+    candidates = [(item, "list") for item in items] + [(s, "sentence") for s in sentences(rest) if _verb_of(s)]
     unique = list(dict.fromkeys(candidates))[:LIMIT]
     return [
         {"number": number, "task": shortened(task, 500), "verb": _verb_of(task), "found_in": place}

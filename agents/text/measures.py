@@ -106,13 +106,7 @@ def readability(text: str) -> dict[str, Any]:
     return {
         "readability_score": round(ease, 1),
         "grade_level": round(0.39 * per_sentence + 11.8 * per_word - 15.59, 1),
-        "reading_level": "easy"
-        if ease >= 70
-        else "plain"
-        if ease >= 50
-        else "hard"
-        if ease >= 30
-        else "very hard",
+        "reading_level": "easy" if ease >= 70 else "plain" if ease >= 50 else "hard" if ease >= 30 else "very hard",
     }
 
 

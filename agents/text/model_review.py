@@ -88,9 +88,7 @@ async def _ask(call: Call, prompt: str, text: str) -> tuple[dict[str, Any], dict
 
 
 def _told(completion: Completion, answer: dict[str, Any], cut: bool) -> dict[str, Any]:
-    reviewed = f"by the model {completion.model}" + (
-        f", of the first {MAX_CHARACTERS} characters" if cut else ""
-    )
+    reviewed = f"by the model {completion.model}" + (f", of the first {MAX_CHARACTERS} characters" if cut else "")
     return {
         "method": "model",
         "how": reviewed,

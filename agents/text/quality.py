@@ -22,9 +22,7 @@ _REPEATED = re.compile(r"\b([A-Za-z]{2,30}) \1\b", re.IGNORECASE)
 _ABSOLUTE = re.compile(
     r"\b(?:always|never|all|none|every|only|first|best|worst|most|least|largest|proven|guaranteed)\b", re.I
 )
-_FIGURE = re.compile(
-    r"\d|\b(?:percent|million|billion|according to|study|studies|research|survey)\b", re.IGNORECASE
-)
+_FIGURE = re.compile(r"\d|\b(?:percent|million|billion|according to|study|studies|research|survey)\b", re.IGNORECASE)
 _PAIRS = (("(", ")"), ("[", "]"), ("{", "}"), ("“", "”"))
 
 Mark = dict[str, Any]
@@ -71,18 +69,14 @@ def structure(text: str) -> Mark:
     if sum(blocks) > 600 and not headings:
         findings.append("more than 600 words without a heading")
     score = 10 - 6 * long / max(len(blocks), 1) - (2 if len(findings) > long else 0)
-    return _mark(
-        score, findings, paragraphs=len(blocks), headings=headings, longest_paragraph=max(blocks, default=0)
-    )
+    return _mark(score, findings, paragraphs=len(blocks), headings=headings, longest_paragraph=max(blocks, default=0))
 
 
 def mechanics(text: str) -> Mark:
     """10, less for repeated words, unpaired brackets, small letters at the start and a missing end mark."""
     findings = [f"word written twice: {m[0]!r}" for m in list(_REPEATED.finditer(text))[:5]]
     findings += [
-        f"{text.count(a)} of {a!r} but {text.count(b)} of {b!r}"
-        for a, b in _PAIRS
-        if text.count(a) != text.count(b)
+        f"{text.count(a)} of {a!r} but {text.count(b)} of {b!r}" for a, b in _PAIRS if text.count(a) != text.count(b)
     ]
     small = [s for s in sentences(text) if s[0].islower()]
     findings += [f"starts with a small letter: {shortened(s, 60)}" for s in small[:5]]

@@ -78,12 +78,7 @@ def test_an_empty_section_counts_as_absent() -> None:
 
 def test_all_problems_come_at_once_with_their_places() -> None:
     found = problems(
-        "agents:\n"
-        "  - name: a/b\n"
-        "    max_concurrent_jobs: many\n"
-        "  - type: x\n"
-        "functions:\n"
-        "  - {name: f, type: magic}\n"
+        "agents:\n  - name: a/b\n    max_concurrent_jobs: many\n  - type: x\nfunctions:\n  - {name: f, type: magic}\n"
     )
     assert [(line, column, path) for line, column, path, _ in found] == [
         (2, 11, "agents[0].name"),
@@ -140,9 +135,7 @@ def test_a_uuid_is_no_name() -> None:
         ("a: 1\n---\nb: 2", 2, 1, "no valid YAML"),
     ],
 )
-def test_what_is_no_such_file_is_told_with_its_place(
-    text: str | bytes, line: int, column: int, told: str
-) -> None:
+def test_what_is_no_such_file_is_told_with_its_place(text: str | bytes, line: int, column: int, told: str) -> None:
     found = problems(text)[0]
     assert found[:2] == (line, column)
     assert told in found[3]

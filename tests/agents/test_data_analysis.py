@@ -121,9 +121,7 @@ def test_ranks_of_ties_are_shared() -> None:
 
 
 def test_groups_are_counted_and_summed() -> None:
-    result = run(
-        {"operation": "group_by", "data": ROWS, "by": "city", "columns": "n", "aggregates": "sum,mean"}
-    )
+    result = run({"operation": "group_by", "data": ROWS, "by": "city", "columns": "n", "aggregates": "sum,mean"})
     assert result["groups"] == [
         {"city": "Oslo", "count": 3, "n_sum": 8.0, "n_mean": pytest.approx(8 / 3)},
         {"city": "Rome", "count": 1, "n_sum": 2.0, "n_mean": 2.0},
@@ -185,9 +183,7 @@ def test_a_wrong_request_is_told_with_its_place(parameters: dict[str, Any], told
 
 
 def test_a_query_sees_the_table() -> None:
-    result = run(
-        {"data": ROWS, "sql": "SELECT city, sum(n) AS n FROM dataset GROUP BY city ORDER BY n DESC;"}
-    )
+    result = run({"data": ROWS, "sql": "SELECT city, sum(n) AS n FROM dataset GROUP BY city ORDER BY n DESC;"})
     assert result["query_rows"] == [{"city": "Oslo", "n": 8}, {"city": "Rome", "n": 2}]
 
 
@@ -277,9 +273,7 @@ def test_a_table_may_be_given_in_many_forms(data: Any) -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    "data", ["1, 2, 3", "1\n2\n3", "v\n1\n2\n3", [1, 2, 3], "[1, 2, 3]", "we saw 1 and 2 then 3"]
-)
+@pytest.mark.parametrize("data", ["1, 2, 3", "1\n2\n3", "v\n1\n2\n3", [1, 2, 3], "[1, 2, 3]", "we saw 1 and 2 then 3"])
 def test_numbers_may_be_given_in_many_forms(data: Any) -> None:
     assert run({"analysis_type": "statistical", "data": data})["sum"] == 6
 
@@ -319,9 +313,7 @@ def test_column_names_can_not_break_out_of_the_sql() -> None:
 
 
 def test_mixed_and_nested_values_become_text() -> None:
-    rows = run({"operation": "data_validation", "data": [{"a": 1, "b": [1]}, {"a": "z", "b": {"k": 1}}]})[
-        "rows"
-    ]
+    rows = run({"operation": "data_validation", "data": [{"a": 1, "b": [1]}, {"a": "z", "b": {"k": 1}}]})["rows"]
     assert rows == [{"a": "1", "b": "[1]"}, {"a": "z", "b": '{"k": 1}'}]
 
 
@@ -371,10 +363,7 @@ def test_rows_that_did_not_all_fit_the_context_are_told() -> None:
 def test_data_of_the_step_itself_wins_over_the_context() -> None:
     context = {"data_source": "sample_dataset", "rows": ROWS, "operation": "trend", "columns": ["zz"]}
     assert run({"operation": "statistics", "data": [1, 3]}, context)["mean"] == 2
-    assert (
-        run({"operation": "statistics", "data_source": "synthetic_healthcare_metrics"}, context)["row_count"]
-        == 400
-    )
+    assert run({"operation": "statistics", "data_source": "synthetic_healthcare_metrics"}, context)["row_count"] == 400
 
 
 def test_preparation_without_any_data_uses_the_sample_and_says_so() -> None:
@@ -399,9 +388,7 @@ def test_csv_json_and_parquet_files_are_read(files: Path) -> None:
     (files / "t.csv").write_text("a,b\n1,x\n2,y\n")
     (files / "t.json").write_text('[{"a": 1, "b": "x"}, {"a": 2, "b": "y"}]')
     (files / "sub").mkdir()
-    duckdb.execute(
-        f"COPY (SELECT * FROM (VALUES (1, 'x'), (2, 'y')) t(a, b)) TO '{files / 'sub' / 't.parquet'}'"
-    )
+    duckdb.execute(f"COPY (SELECT * FROM (VALUES (1, 'x'), (2, 'y')) t(a, b)) TO '{files / 'sub' / 't.parquet'}'")
     for name in ("t.csv", "t.json", "sub/t.parquet", "files/t.csv"):
         result = run({"operation": "data_validation", "data_source": name})
         assert result["rows"] == [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}]
@@ -525,12 +512,7 @@ def test_any_finite_numbers_can_be_drawn(values: list[float]) -> None:
 
 
 cells = (
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | st.text(max_size=6)
-    | st.lists(st.integers(), max_size=2)
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=6) | st.lists(st.integers(), max_size=2)
 )
 tables = st.lists(st.dictionaries(st.text(max_size=4), cells, max_size=4), min_size=1, max_size=6)
 NO_EXTRA = [

@@ -87,11 +87,7 @@ def test_what_can_not_be_summed_is_named(data: list[Any], told: str) -> None:
 
 
 json_values = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(max_size=5),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
     max_leaves=10,
 )
@@ -99,9 +95,7 @@ json_values = st.recursive(
 
 @given(data=st.lists(json_values, max_size=8))
 def test_any_json_can_be_sorted_and_loses_nothing(data: list[Any]) -> None:
-    assert sorted(map(repr, run(data, "sort")["transformed_data"])) == sorted(
-        map(repr, run(data)["transformed_data"])
-    )
+    assert sorted(map(repr, run(data, "sort")["transformed_data"])) == sorted(map(repr, run(data)["transformed_data"]))
 
 
 @given(

@@ -9,9 +9,7 @@ from tests.agents.factories import call_function, make_agent, make_call
 
 
 def test_an_agent_survives_json() -> None:
-    agent = make_agent(
-        functions=("a",), capabilities=("b",), llm=LLMConfig(model_name="m"), settings={"k": [1]}
-    )
+    agent = make_agent(functions=("a",), capabilities=("b",), llm=LLMConfig(model_name="m"), settings={"k": [1]})
     assert AgentSpec.from_json(json.loads(json.dumps(agent.to_json()))) == agent
 
 

@@ -39,9 +39,7 @@ def request(url: str, call: Any = None, **parameters: Any) -> dict[str, Any]:
     return call_function("http_request", {"url": url, **parameters}, call)
 
 
-@pytest.mark.parametrize(
-    "address", ["8.8.8.8", "1.1.1.1", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"]
-)
+@pytest.mark.parametrize("address", ["8.8.8.8", "1.1.1.1", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"])
 def test_public_addresses_are_public(address: str) -> None:
     assert is_public(ip_address(address))
 
@@ -100,9 +98,7 @@ def test_the_addresses_of_cloud_metadata_are_refused() -> None:
         request("http://169.254.169.254/latest/meta-data/")
 
 
-@pytest.mark.parametrize(
-    "url", ["file:///etc/passwd", "ftp://example.com/", "gopher://x/", "/relative", "http://"]
-)
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://example.com/", "gopher://x/", "/relative", "http://"])
 def test_only_http_urls_are_called(url: str) -> None:
     with pytest.raises((AddressRefused, RequestRefused)):
         request(url)
@@ -126,9 +122,7 @@ def test_the_connection_goes_to_the_address_that_was_checked() -> None:
     with scripted_server(lambda exchange: exchange.reply(200, b"here")) as server:
         url = f"http://rebind.example:{server.port}/"
         fetched = http.fetch("GET", url, allow=AllowList(["127.0.0.2"]), resolver=rebinding)
-        with pytest.raises(
-            ServerUnreachable
-        ):  # the server listens on 127.0.0.1 only: the checked one was asked
+        with pytest.raises(ServerUnreachable):  # the server listens on 127.0.0.1 only: the checked one was asked
             asyncio.run(fetched)
     assert server.seen == []
 
@@ -165,15 +159,11 @@ def test_the_next_address_is_tried_where_one_does_not_answer(allowed: set[str]) 
         return ["127.0.0.3", "127.0.0.1"]
 
     with scripted_server(lambda exchange: exchange.reply(200, b"second")) as server:
-        answer = asyncio.run(
-            http.fetch("POST", f"http://two.example:{server.port}/", content=b"x", resolver=two)
-        )
+        answer = asyncio.run(http.fetch("POST", f"http://two.example:{server.port}/", content=b"x", resolver=two))
     assert (answer.content, server.seen[0].body) == (b"second", b"x")
 
 
-@pytest.mark.parametrize(
-    "target", ["http://[::1]:{port}/", "http://localhost:{port}/", "http://169.254.169.254/"]
-)
+@pytest.mark.parametrize("target", ["http://[::1]:{port}/", "http://localhost:{port}/", "http://169.254.169.254/"])
 def test_a_redirect_is_checked_like_the_first_address(target: str, allowed: set[str]) -> None:
     allowed.clear()
     allowed.add("127.0.0.1/32")

@@ -26,9 +26,7 @@ ARTICLE = (
 )
 
 
-def run(
-    parameters: Mapping[str, Any], context: Mapping[str, Any] | None = None, **agent: Any
-) -> dict[str, Any]:
+def run(parameters: Mapping[str, Any], context: Mapping[str, Any] | None = None, **agent: Any) -> dict[str, Any]:
     call = make_call(agent=make_agent(**agent), context=context)
     return call_function("text_processing", dict(parameters), call)
 
@@ -57,9 +55,7 @@ def test_sentiment_follows_the_tone(text: str, sentiment: str) -> None:
 
 def test_readability_is_flesch_reading_ease_by_its_formula() -> None:
     # 6 words, 1 sentence, 6 syllables
-    assert run({"text": "The cat sat on the mat."})["readability_score"] == round(
-        206.835 - 1.015 * 6 - 84.6, 1
-    )
+    assert run({"text": "The cat sat on the mat."})["readability_score"] == round(206.835 - 1.015 * 6 - 84.6, 1)
 
 
 def test_a_text_without_words_has_no_readability() -> None:
@@ -151,13 +147,10 @@ def test_task_decomposition_extracts_what_is_to_be_done() -> None:
 
 
 def test_extraction_finds_what_is_asked_for() -> None:
-    text = (
-        "Mail bob@example.com by 2024-03-05 (see https://example.com/a?b=c). "
-        "It costs $1,200.50, 12 % more than 7."
-    )
-    found = run(
-        {"text": text, "operation": "extract", "kinds": "emails,urls,dates,money,percentages,numbers"}
-    )["extracted"]
+    text = "Mail bob@example.com by 2024-03-05 (see https://example.com/a?b=c). It costs $1,200.50, 12 % more than 7."
+    found = run({"text": text, "operation": "extract", "kinds": "emails,urls,dates,money,percentages,numbers"})[
+        "extracted"
+    ]
     assert found["emails"] == ["bob@example.com"]
     assert found["urls"] == ["https://example.com/a?b=c"]
     assert found["dates"] == ["2024-03-05"]
@@ -254,9 +247,7 @@ def test_source_that_breaks_the_parser_breaks_nothing_else(hostile: str) -> None
 
 
 def test_other_languages_are_counted_and_the_result_says_so() -> None:
-    result = run(
-        {"text": "// adds\nfunc add(a int) {\n  return a\n}\n", "operation": "code_review", "language": "Go"}
-    )
+    result = run({"text": "// adds\nfunc add(a int) {\n  return a\n}\n", "operation": "code_review", "language": "Go"})
     assert result["syntax_ok"] is None
     assert (result["code_lines"], result["comment_lines"], result["deepest_braces"]) == (3, 1, 1)
     assert "only Python is parsed" in result["not_measured"][0]["reason"]

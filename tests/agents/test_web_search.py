@@ -106,9 +106,7 @@ def test_no_hit_is_a_result(monkeypatch: pytest.MonkeyPatch) -> None:
         (DDGSException("no route to host"), ServerUnreachable),
     ],
 )
-def test_what_ddgs_meets_is_told(
-    error: Exception, kind: type[AgentError], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_ddgs_meets_is_told(error: Exception, kind: type[AgentError], monkeypatch: pytest.MonkeyPatch) -> None:
     use_ddgs(monkeypatch, error)
     with pytest.raises(kind):
         search()

@@ -61,9 +61,7 @@ class RunResult(Answer):
     failed_steps = serializers.IntegerField()
     skipped_steps = serializers.IntegerField()
     retried_steps = serializers.IntegerField()
-    executed_steps = serializers.ListField(
-        child=serializers.CharField(), help_text="Paths, in order of ending."
-    )
+    executed_steps = serializers.ListField(child=serializers.CharField(), help_text="Paths, in order of ending.")
     step_results = serializers.DictField(child=StepOutcome())
     step_execution_times = serializers.DictField(child=serializers.FloatField())
     step_errors = serializers.DictField(child=serializers.CharField())

@@ -65,11 +65,7 @@ class Executions(Endpoint):
             return stream_response(run, request)
         follow.wait_until_settled(run.pk)
         run = runs.get(run.pk)
-        return (
-            Response(result_body(run))
-            if run.has_ended
-            else _accepted(run, "the run goes on; follow it there")
-        )
+        return Response(result_body(run)) if run.has_ended else _accepted(run, "the run goes on; follow it there")
 
     @extend_schema(request=ExecuteAsyncRequest, responses={202: Accepted})
     @action(detail=True, methods=["post"], url_path="execute-async", parser_classes=[JSONParser])
@@ -130,9 +126,7 @@ def cancelled_body(workflow_id: str, run: Run | None, actor: str) -> dict[str, A
     if run is None:
         message = "no run of this workflow is under way"
     else:
-        message = (
-            "the run is being cancelled" if cancelled else f"the run has ended already: it is {run.status}"
-        )
+        message = "the run is being cancelled" if cancelled else f"the run has ended already: it is {run.status}"
     return {
         "workflow_id": workflow_id,
         "execution_id": str(run.pk) if run else None,
@@ -147,9 +141,7 @@ def _versioned(workflow_id: str, asked: dict[str, Any]) -> Workflow:
     if number := asked.get("version"):
         workflow.current = workflow.versions.filter(number=number).first()
         if workflow.current is None:
-            raise ValidationError(
-                {"version": f"workflow {workflow_id!r} has no version {number}"}, code="not_found"
-            )
+            raise ValidationError({"version": f"workflow {workflow_id!r} has no version {number}"}, code="not_found")
     return workflow
 
 

@@ -41,9 +41,7 @@ class Cursors(_Listed, CursorPagination):
     max_page_size = 1000
     ordering: Any = "-id"
 
-    def paginate_queryset(
-        self, queryset: Any, request: Request, view: APIView | None = None
-    ) -> list[Any] | None:
+    def paginate_queryset(self, queryset: Any, request: Request, view: APIView | None = None) -> list[Any] | None:
         self.count = queryset.count()
         return super().paginate_queryset(queryset, request, view)
 

@@ -21,8 +21,7 @@ class MalformedBody(ParseError):
         told = "; ".join(f"{p.path}: {p.message}" if p.path else p.message for p in problems[:5])
         super().__init__(f"the request body: {told}")
         self.problems = [
-            {key: value for key, value in problem.to_json().items() if key != "severity"}
-            for problem in problems
+            {key: value for key, value in problem.to_json().items() if key != "severity"} for problem in problems
         ]
 
 

@@ -10,12 +10,8 @@ SMALL_INTEGER = 32_767
 class ExecuteRequest(StrictSerializer):
     """What a run is started with; all of it may be left out."""
 
-    input_context = serializers.DictField(
-        required=False, allow_null=True, help_text="Laid over the global context."
-    )
-    version = WholeNumber(
-        required=False, min_value=1, help_text="Version of the definition; default: the current."
-    )
+    input_context = serializers.DictField(required=False, allow_null=True, help_text="Laid over the global context.")
+    version = WholeNumber(required=False, min_value=1, help_text="Version of the definition; default: the current.")
 
 
 class ExecuteAsyncRequest(ExecuteRequest):

@@ -88,9 +88,7 @@ class RunViewSet(Endpoint):
     @extend_schema(
         parameters=[LAST_EVENT_ID],
         responses={
-            (200, "text/event-stream"): OpenApiResponse(
-                str, description="Events of the run, as they happen."
-            ),
+            (200, "text/event-stream"): OpenApiResponse(str, description="Events of the run, as they happen."),
             204: OpenApiResponse(description="The run has ended, and the client knows all of it."),
         },
     )

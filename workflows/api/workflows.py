@@ -27,9 +27,7 @@ from workflows.models import Run, Workflow
 
 DEFINITION = {"$ref": "#/components/schemas/Definition"}
 DEFINITION_BODY = {"application/json": DEFINITION, "application/yaml": DEFINITION}
-PATCH_BODY = {
-    "application/json": {"type": "object", "description": "JSON Merge Patch (RFC 7396) of the definition."}
-}
+PATCH_BODY = {"application/json": {"type": "object", "description": "JSON Merge Patch (RFC 7396) of the definition."}}
 DETAIL = {
     "allOf": [
         DEFINITION,
@@ -127,17 +125,13 @@ class WorkflowViewSet(Executions):
         merged = read_object(merge_patch(version.definition, patch.value))
         definition = _definition(_named(merged, workflow_id))
         expected = _expected_version(request) or version.number
-        return _stored(
-            publishing.revise(workflow_id, definition, actor=self.actor, expected_version=expected), "saved"
-        )
+        return _stored(publishing.revise(workflow_id, definition, actor=self.actor, expected_version=expected), "saved")
 
     @extend_schema(responses=WorkflowArchived)
     def destroy(self, request: Request, workflow_id: str) -> Response:
         """Archive the workflow: its runs are cancelled, its history stays, its id is free again."""
         publishing.archive(workflow_id, actor=self.actor)
-        return Response(
-            {"workflow_id": workflow_id, "message": "the workflow is archived; its id is free again"}
-        )
+        return Response({"workflow_id": workflow_id, "message": "the workflow is archived; its id is free again"})
 
     @extend_schema(request=DEFINITION_BODY, responses=Validation)
     @action(detail=False, methods=["post"])
@@ -159,9 +153,7 @@ class WorkflowViewSet(Executions):
         identity = {"workflow_id": asked["workflow_id"]} if "workflow_id" in asked else {}
         checked = check(read_object({**asked["template"], **identity}), Catalog())
         if checked.definition is None:
-            raise DefinitionError(
-                [replace(p, path=f"template.{p.path}".strip(".")) for p in checked.problems]
-            )
+            raise DefinitionError([replace(p, path=f"template.{p.path}".strip(".")) for p in checked.problems])
         return _stored(publishing.create(checked.definition, actor=self.actor), "created")
 
     @extend_schema(responses=ExecutorMetrics)
