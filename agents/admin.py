@@ -5,7 +5,7 @@ from django.contrib.admin import action, display
 from django.db import models
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin  # type: ignore[import-untyped]
+from unfold.admin import ModelAdmin
 
 from agents.models import Agent, ConfiguredFunction, InferenceEngine
 

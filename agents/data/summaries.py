@@ -50,8 +50,10 @@ def _numeric(table: Table, column: Column) -> dict[str, Any]:
 
 
 def _guarded(aggregate: str, column: str) -> str:
-    # Over values near 1e308 these raise where the others give Infinity, which becomes None.
-    return f"CASE WHEN max(abs({column}::DOUBLE)) < 1e100 THEN {aggregate}({column}::DOUBLE) END"
+    # Powers of very large values raise out of range where other aggregates give Infinity; there is no answer then.
+    # Both CASEs are needed: aggregates are computed before the outer one is asked.
+    small = f"CASE WHEN abs({column}::DOUBLE) < 1e75 THEN {column}::DOUBLE END"
+    return f"CASE WHEN max(abs({column}::DOUBLE)) < 1e75 THEN {aggregate}({small}) END"
 
 
 def _textual(table: Table, column: Column) -> dict[str, Any]:

@@ -87,7 +87,7 @@ def _linted(tree: ast.Module) -> list[Finding]:
 
 
 def _lint(tree: ast.Module) -> Iterator[Finding]:
-    from pyflakes.checker import Checker  # type: ignore[import-untyped]
+    from pyflakes.checker import Checker
 
     for message in Checker(tree, filename="source").messages:
         name = type(message).__name__

@@ -32,7 +32,7 @@ def sizes(text: str) -> dict[str, int]:
 @cache
 def _analyzer() -> Any:
     # Reads its lexicon (17 ms), so it is loaded when first needed.
-    from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer  # type: ignore[import-untyped]
+    from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
     return SentimentIntensityAnalyzer()
 

@@ -8,7 +8,7 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.utils import timezone
 
-from agents import catalog
+from agents.sync import sync
 from workflows import publishing, runs, transitions
 from workflows.changes import Encoded
 from workflows.definitions import check, read_object
@@ -20,8 +20,7 @@ HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'${1}"
 
 
 def sync_agents() -> None:
-    catalog.sync(settings.AGENTS_FILE)
-    catalog.forget()
+    sync(settings.AGENTS_FILE)
 
 
 def signed_in(*permissions: str, superuser: bool = False) -> Client:

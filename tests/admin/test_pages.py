@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from django.test import Client, override_settings
 from django.urls import reverse
 from django.utils import timezone
-from knox.models import AuthToken  # type: ignore[import-untyped]
+from knox.models import AuthToken
 
 from agents.models import Agent
 from kolosal.csp import POLICY

@@ -17,6 +17,7 @@ from agents.errors import AgentDisabled, AgentNotFound, FunctionNotFound, RateLi
 from agents.functions import registry
 from agents.models import Agent, ConfiguredFunction, InferenceEngine, agent_uuid
 from agents.network import AllowList
+from agents.sync import sync
 from tests.agents.factories import make_call
 from tests.agents.scripted_server import scripted_server
 from tests.agents.test_config import FULL, SHIPPED
@@ -50,7 +51,7 @@ def rewrite(file: Path, old: str, new: str) -> None:
 
 
 def test_the_shipped_agents_can_be_called_by_name_and_uuid() -> None:
-    report = catalog.sync(SHIPPED)
+    report = sync(SHIPPED)
     assert len(report.created) == 6
     assert report.warnings == []
     spec = catalog.agent("data_analyst")
@@ -60,12 +61,12 @@ def test_the_shipped_agents_can_be_called_by_name_and_uuid() -> None:
 
 
 def test_a_second_sync_writes_nothing(file: Path) -> None:
-    catalog.sync(file)
+    sync(file)
     before = list(Agent.objects.values_list("id", "updated_at"))
     with CaptureQueriesContext(
         connection,
     ) as queries:
-        report = catalog.sync(file)
+        report = sync(file)
     assert (report.created, report.updated, report.unchanged) == ([], [], ["helper"])
     assert list(Agent.objects.values_list("id", "updated_at")) == before
     written = [q["sql"] for q in queries if q["sql"].split()[0] in {"INSERT", "UPDATE", "DELETE"}]
@@ -73,60 +74,60 @@ def test_a_second_sync_writes_nothing(file: Path) -> None:
 
 
 def test_a_change_keeps_the_uuid(file: Path) -> None:
-    catalog.sync(file)
+    sync(file)
     before = Agent.objects.get(name="helper")
     rewrite(file, "role: helps", "role: helps more")
-    assert catalog.sync(file).updated == ["helper"]
+    assert sync(file).updated == ["helper"]
     after = Agent.objects.get(name="helper")
     assert (after.id, after.role) == (before.id, "helps more")
 
 
 def test_an_agent_gone_from_the_file_is_disabled_and_comes_back(file: Path) -> None:
-    catalog.sync(file)
+    sync(file)
     rewrite(file, "name: helper", "name: other")
-    report = catalog.sync(file)
+    report = sync(file)
     assert (report.created, report.disabled) == (["other"], ["helper"])
     with pytest.raises(AgentDisabled):
         catalog.agent("helper")
-    assert catalog.sync(file).disabled == []
+    assert sync(file).disabled == []
     rewrite(file, "name: other", "name: helper")
-    catalog.sync(file)
+    sync(file)
     assert catalog.agent("helper").name == "helper"
 
 
 def test_an_agent_that_the_admin_disabled_stays_so(file: Path) -> None:
-    catalog.sync(file)
+    sync(file)
     Agent.objects.update(enabled=False)
-    catalog.sync(file)
+    sync(file)
     rewrite(file, "name: helper", "name: other")
-    catalog.sync(file)
+    sync(file)
     rewrite(file, "name: other", "name: helper")
-    catalog.sync(file)
+    sync(file)
     assert not Agent.objects.get(name="helper").enabled
 
 
 def test_an_agent_made_in_the_admin_is_left_alone(file: Path) -> None:
     Agent.objects.create(name="by_hand")
-    catalog.sync(file)
+    sync(file)
     assert Agent.objects.get(name="by_hand").enabled
 
 
 def test_a_bad_file_changes_nothing(file: Path) -> None:
-    catalog.sync(file)
+    sync(file)
     rewrite(file, "role: helps", "role: [1]\n  - name: 7/7")
     with pytest.raises(AgentsFileError):
-        catalog.sync(file)
+        sync(file)
     assert Agent.objects.get().role == "helps"
 
 
 def test_engines_and_functions_follow_the_file(file: Path) -> None:
-    catalog.sync(file)
+    sync(file)
     assert InferenceEngine.objects.get().model_path == "models/x.gguf"
     names = ConfiguredFunction.objects.values_list("name", flat=True)
     assert set(names) == {"inference", "translate", "weather"}
     rewrite(file, "name: default", "name: main")
     rewrite(file, "  - {name: translate, type: llm, description: Translate into French}\n", "")
-    report = catalog.sync(file)
+    report = sync(file)
     assert InferenceEngine.objects.get().name == "main"
     assert not ConfiguredFunction.objects.filter(name="translate").exists()
     assert "translate" in str(report.warnings[0])
@@ -134,7 +135,7 @@ def test_engines_and_functions_follow_the_file(file: Path) -> None:
 
 def test_functions_that_nothing_carries_out_are_warned_about_and_refused(file: Path) -> None:
     rewrite(file, "functions: [inference, translate]", "functions: [inference, retrieval, foo]")
-    warnings = [str(warning) for warning in catalog.sync(file).warnings]
+    warnings = [str(warning) for warning in sync(file).warnings]
     assert "'retrieval' is known but not available in this version (named by helper)" in warnings[0]
     assert "there is no function 'foo'" in warnings[1]
     with pytest.raises(FunctionNotFound, match="known but not available"):
@@ -142,13 +143,13 @@ def test_functions_that_nothing_carries_out_are_warned_about_and_refused(file: P
 
 
 def test_a_function_that_the_agent_does_not_offer_is_refused(file: Path) -> None:
-    catalog.sync(file)
+    sync(file)
     with pytest.raises(FunctionNotFound, match=r"does not offer 'web_search'; it offers .*inference"):
         catalog.function(catalog.agent("helper"), "web_search")
 
 
 def test_small_functions_are_offered_by_every_agent(file: Path) -> None:
-    catalog.sync(file)
+    sync(file)
     agent = catalog.agent("helper")
     assert [catalog.function(agent, name).name for name in ("echo", "delay", "add", "list_tools")] == [
         "echo", "delay", "add", "list_tools",
@@ -157,12 +158,12 @@ def test_small_functions_are_offered_by_every_agent(file: Path) -> None:
 
 def test_aliases_count(file: Path) -> None:
     rewrite(file, "functions: [inference, translate]", "functions: [text_processing]")
-    catalog.sync(file)
+    sync(file)
     assert catalog.function(catalog.agent("helper"), "text_analysis").name == "text_processing"
 
 
 def test_unknown_agents_are_answered_with_the_nearest(file: Path) -> None:
-    catalog.sync(file)
+    sync(file)
     with pytest.raises(AgentNotFound, match="did you mean 'helper'"):
         catalog.agent("helpr")
     with pytest.raises(AgentNotFound, match="known: helper"):
@@ -170,7 +171,7 @@ def test_unknown_agents_are_answered_with_the_nearest(file: Path) -> None:
 
 
 def test_look_ups_cost_no_query_for_a_second(file: Path) -> None:
-    catalog.sync(file)
+    sync(file)
     catalog.agent("helper")
     with CaptureQueriesContext(connection) as queries:
         for _ in range(100):
@@ -180,7 +181,7 @@ def test_look_ups_cost_no_query_for_a_second(file: Path) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_loop_looks_up_in_a_thread(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    catalog.sync(file)
+    sync(file)
 
     async def main() -> str:
         agent = await catalog.aagent("helper")
@@ -191,7 +192,7 @@ def test_a_loop_looks_up_in_a_thread(file: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_definitions_are_checked_against_the_catalog(file: Path) -> None:
-    catalog.sync(file)
+    sync(file)
     checks = catalog.Catalog()
     assert checks.has_agent("helper")
     assert checks.has_agent(str(agent_uuid("helper")))
@@ -205,7 +206,7 @@ def test_definitions_are_checked_against_the_catalog(file: Path) -> None:
 
 
 def test_a_timeout_of_the_file_can_be_asked_for(file: Path) -> None:
-    catalog.sync(file)
+    sync(file)
     assert catalog.timeout_seconds("weather") == 5.0
     assert catalog.timeout_seconds("translate") is None
 
@@ -216,7 +217,7 @@ def call_configured(name: str, parameters: dict[str, Any], **fields: Any) -> dic
 
 
 def test_a_function_of_type_llm_prompts_the_model_with_its_description(file: Path) -> None:
-    catalog.sync(file)
+    sync(file)
     result = call_configured("translate", {"text": "good morning"})
     assert result["provider"] == "offline"
     assert "Translate into French" in result["text"]
@@ -225,7 +226,7 @@ def test_a_function_of_type_llm_prompts_the_model_with_its_description(file: Pat
 def test_a_function_of_type_external_api_posts_its_parameters(file: Path, this_machine_allowed: None) -> None:
     with scripted_server(lambda exchange: exchange.reply(200, {"degrees": 21})) as server:
         rewrite(file, "https://api.example/v1", f"http://127.0.0.1:{server.port}/weather")
-        catalog.sync(file)
+        sync(file)
         result = call_configured("weather", {"city": "Jena"}, idempotency_key="k")
     assert result == {"degrees": 21, "untrusted": True}
     assert (server.seen[0].method, server.seen[0].json) == ("POST", {"city": "Jena"})
@@ -235,7 +236,7 @@ def test_a_function_of_type_external_api_posts_its_parameters(file: Path, this_m
 def test_what_an_endpoint_refuses_is_told(file: Path, this_machine_allowed: None) -> None:
     with scripted_server(lambda exchange: exchange.reply(429, b"later")) as server:
         rewrite(file, "https://api.example/v1", f"http://127.0.0.1:{server.port}/weather")
-        catalog.sync(file)
+        sync(file)
         with pytest.raises(RateLimited, match="weather answered 429: later"):
             call_configured("weather", {})
 
@@ -255,7 +256,7 @@ def test_the_command_tells_all_problems_with_places(file: Path) -> None:
 
 
 def test_a_spec_carries_the_rows_fields(file: Path) -> None:
-    catalog.sync(file)
+    sync(file)
     assert catalog.agent("helper").to_json() == {
         "id": ANY, "name": "helper", "type": "research", "role": "helps", "system_prompt": "You help.\n",
         "capabilities": ["a", "b"], "functions": ["inference", "translate"],

@@ -71,7 +71,7 @@ def test_the_parameter_model_is_read_from_the_annotation(clean_registry: None) -
 
 
 def test_a_function_without_a_model_is_refused(clean_registry: None) -> None:
-    def bare(call, parameters):  # type: ignore[no-untyped-def]
+    def bare(call, parameters):
         return {}
 
     with pytest.raises(TypeError, match="pydantic model"):
