@@ -71,11 +71,8 @@ class Ledger:
                 group, following = self._group(job)
                 if group:
                     self._write(group)
-                if following is None:
-                    continue
-                if following.call is None:
-                    return  # closed while a group was being collected
-                self._answer([(following, *_outcome(following.call))])
+                if following is not None and following.call is not None:
+                    self._answer([(following, *_outcome(following.call))])
         finally:
             connection.close()
 

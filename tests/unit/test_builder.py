@@ -21,9 +21,7 @@ def review(**check):
 
 
 def test_the_builder_makes_the_same_definition_as_yaml():
-    built = review(
-        max_retries=1, name="Check", parameters={"description": "a parameter"}, operation="analyze"
-    ).build()
+    built = review(max_retries=1, name="Check", parameters={"description": "a parameter"}, operation="analyze").build()
     assert to_dict(built) == {
         "workflow_id": "review",
         "workflow_name": "Review an article",

@@ -39,10 +39,7 @@ class Catalog:
         if parameters.get("max_tokens") == "many":
             return [{"path": "max_tokens", "message": "no", "severity": "error", "code": "invalid_parameter"}]
         unknown = [key for key in parameters if key == "promt"]
-        return [
-            {"path": key, "message": "?", "severity": "warning", "code": "unknown_parameter"}
-            for key in unknown
-        ]
+        return [{"path": key, "message": "?", "severity": "warning", "code": "unknown_parameter"} for key in unknown]
 
 
 def step(step_id="a", **fields):
@@ -270,9 +267,7 @@ def test_json_and_yaml_are_refused_alike():
     ],
 )
 def test_warnings_refuse_nothing(fields, code):
-    found = checked(
-        step("maybe", precondition="context.x == 1"), step("a", **fields), global_context={"yes": 1}
-    )
+    found = checked(step("maybe", precondition="context.x == 1"), step("a", **fields), global_context={"yes": 1})
     assert found.definition is not None
     assert [w.code for w in found.warnings] == [code]
 
@@ -290,9 +285,7 @@ def test_warnings_refuse_nothing(fields, code):
     ],
 )
 def test_what_is_right_is_warned_about_by_nobody(fields):
-    found = checked(
-        step("maybe", precondition="context.x == 1"), step("a", **fields), global_context={"yes": 1}
-    )
+    found = checked(step("maybe", precondition="context.x == 1"), step("a", **fields), global_context={"yes": 1})
     assert (found.problems, found.warnings) == ([], [])
 
 
@@ -396,9 +389,7 @@ def test_whatever_stands_in_the_fields_the_checks_answer(fields, step_fields):
 
 def test_the_checksum_is_over_what_is_meant():
     plain = definition(step(parameters={"n": 1}))
-    assert checksum(plain) == checksum(
-        definition(step(parameters={"n": 1}, max_retries=3, timeout_seconds=60.0))
-    )
+    assert checksum(plain) == checksum(definition(step(parameters={"n": 1}, max_retries=3, timeout_seconds=60.0)))
     assert checksum(plain) == checksum(definition(step(parameters={"n": 1}), stop_on_failure=True, tags=[]))
     assert checksum(plain) != checksum(definition(step(parameters={"n": 1.0})))
     assert checksum(plain) != checksum(definition(step(parameters={"n": 1}, max_retries=2)))
@@ -428,3 +419,18 @@ def test_the_json_schema_accepts_what_the_checks_accept():
 @pytest.mark.parametrize("model", [Definition, Step])
 def test_every_field_says_what_it_means(model):
     assert [name for name, field in model.model_fields.items() if not field.description] == []
+
+
+def test_what_is_not_in_force_yet_is_said():
+    text = """\
+workflow_id: w
+concurrency: {limit: 2}
+steps:
+  - {step_id: a, agent_id: x, function_name: echo, cache: {ttl_seconds: 5}}
+"""
+    checked = check(read_yaml(text))
+    assert checked.definition is not None
+    assert [(w.path, w.code, w.line) for w in checked.warnings] == [
+        ("concurrency", "not_in_force", 2),
+        ("steps[0].cache", "not_in_force", 4),
+    ]

@@ -180,9 +180,7 @@ def test_rendering_never_raises_anything_but_an_expression_error(text):
 
 
 ROOT = st.sampled_from(["steps", "context"])
-KEYS = st.lists(
-    st.sampled_from([".a", '["a"]', ".b", '["my-b"]', "[0]", '.get("a")', '.get("b.a", 7)']), max_size=3
-)
+KEYS = st.lists(st.sampled_from([".a", '["a"]', ".b", '["my-b"]', "[0]", '.get("a")', '.get("b.a", 7)']), max_size=3)
 PATHS = st.builds(lambda root, keys: root + "".join(keys), ROOT, KEYS)
 FORMS = st.sampled_from(
     ["{0} == {1}", "[{0}, {1}]", "has({0}.a)", "[1, 2].map(steps, steps + 1) == {0}", "{0} == null ? 1 : {1}"]
@@ -247,9 +245,7 @@ def test_objects_that_an_expression_makes_have_sorted_keys():
     assert list(value(text)) == ["a", "b", "m", "z"]
 
 
-@pytest.mark.parametrize(
-    ("text", "offset"), [("ab ${context.topic", 3), ("${1} ${1 +}", 10), ("a ${foo(1)}", 4)]
-)
+@pytest.mark.parametrize(("text", "offset"), [("ab ${context.topic", 3), ("${1} ${1 +}", 10), ("a ${foo(1)}", 4)])
 def test_a_broken_string_says_where(text, offset):
     with pytest.raises(ExpressionError) as caught:
         expressions.render(text, scope())

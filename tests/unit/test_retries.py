@@ -31,9 +31,7 @@ def test_a_server_s_retry_after_is_never_undercut():
     st.integers(1, 10_000),
 )  # fmt: skip
 def test_backoff_is_bounded(initial, multiplier, most, jitter, failures):
-    policy = RetryPolicy(
-        initial_delay_seconds=initial, multiplier=multiplier, max_delay_seconds=most, jitter=jitter
-    )
+    policy = RetryPolicy(initial_delay_seconds=initial, multiplier=multiplier, max_delay_seconds=most, jitter=jitter)
     assert 0 <= delay(policy, failures) <= most
 
 

@@ -27,9 +27,7 @@ _registered: dict[str, Rule] = {}
 def register(name: str) -> Callable[[R], R]:
     """The decorator `@workflows.callable("name")`. Raises `ValueError` for a name that is taken."""
     if not isinstance(name, str) or not 0 < len(name) <= 200 or name.startswith(LAMBDA):
-        raise ValueError(
-            f'@workflows.callable takes a name, as in @workflows.callable("is_ready"), not {name!r}'
-        )
+        raise ValueError(f'@workflows.callable takes a name, as in @workflows.callable("is_ready"), not {name!r}')
 
     def keep(function: R) -> R:
         held = _registered.get(name)
@@ -59,8 +57,6 @@ def get(name: str, local: Mapping[str, Rule] | None = None) -> Rule:
     """The callable of that name, `local` ones first. Raises `CallableNotFound`."""
     found = (local or {}).get(name) or _registered.get(name)
     if found is None:
-        hint = (
-            did_you_mean(name, _registered) or "; is the module that registers it imported in this process?"
-        )
+        hint = did_you_mean(name, _registered) or "; is the module that registers it imported in this process?"
         raise CallableNotFound(f'no callable is registered as "{name}"{hint}')
     return found

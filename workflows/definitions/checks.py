@@ -75,10 +75,7 @@ def _shape_without_blocks(source: Source, problems: list[Problem]) -> Iterator[P
     blocks = tuple(f"steps[{index}]" for index, step in _steps(source.value) if BLOCKS & step.keys())
     unreadable = {p.path for p in source.problems if p.code != "duplicate_key"}
     for problem in problems:
-        if (
-            not problem.path.startswith(tuple(f"{block}." for block in blocks))
-            and problem.path not in unreadable
-        ):
+        if not problem.path.startswith(tuple(f"{block}." for block in blocks)) and problem.path not in unreadable:
             yield problem
 
 
@@ -86,9 +83,7 @@ def _steps(value: dict[str, Any]) -> list[tuple[int, dict[str, Any]]]:
     """The steps that are objects at all, with their places in the list."""
     steps = value.get("steps")
     return (
-        [(index, step) for index, step in enumerate(steps) if isinstance(step, dict)]
-        if isinstance(steps, list)
-        else []
+        [(index, step) for index, step in enumerate(steps) if isinstance(step, dict)] if isinstance(steps, list) else []
     )
 
 
@@ -127,22 +122,26 @@ class _Check:
         if isinstance(name, str) and name in RESERVED:
             message = f'the id "{name}" is taken by the API; reserved are {", ".join(sorted(RESERVED))}'
             yield self.source.problem(("workflow_id",), message, "reserved_id")
+        yield from self._not_in_force((), self.value, "concurrency", "runs are not limited by it")
         yield from self._schema(("parameters",), self.value.get("parameters"))
         yield from self._retry(("retry",), self.value.get("retry"))
 
+    def _not_in_force(self, path: Path, part: dict[str, Any], key: str, consequence: str) -> Iterator[Problem]:
+        """A field that is read and kept, and that this version does not act on: nobody may rely on it unawares."""
+        if part.get(key) is not None:
+            message = f"{key} is not in force in this version yet: {consequence}"
+            yield self.source.problem((*path, key), message, "not_in_force", of_key=True, warning=True)
+
     def _doubled_id(self, path: Path, step_id: str, earlier: dict[str, Any]) -> Iterator[Problem]:
         if step_id in earlier:
-            yield self.source.problem(
-                path, f'the id "{step_id}" is taken by an earlier step', "duplicate_step_id"
-            )
+            yield self.source.problem(path, f'the id "{step_id}" is taken by an earlier step', "duplicate_step_id")
 
     def _step(self, path: Path, step: dict[str, Any], names: Names) -> Iterator[Problem]:
         if block := sorted(BLOCKS & step.keys()):
-            message = (
-                f"{block[0]} is not available in this version yet; nor are other branches, loops and waits"
-            )
+            message = f"{block[0]} is not available in this version yet; nor are other branches, loops and waits"
             yield self.source.problem((*path, block[0]), message, "block_not_supported", of_key=True)
             return
+        yield from self._not_in_force(path, step, "cache", "no earlier result is reused")
         yield from self._depends_on((*path, "depends_on"), step.get("depends_on"), names)
         for rule in RULES:
             yield from self._rule((*path, rule), step.get(rule), names)
@@ -152,9 +151,7 @@ class _Check:
         yield from self._retry((*path, "retry"), step.get("retry"))
         yield from self._fallback((*path, "fallback"), step, names)
         if isinstance(cache := step.get("cache"), dict):
-            yield from template_problems(
-                self.source, (*path, "cache", "key"), cache.get("key"), names, secrets=False
-            )
+            yield from template_problems(self.source, (*path, "cache", "key"), cache.get("key"), names, secrets=False)
 
     def _fallback(self, path: Path, step: dict[str, Any], names: Names) -> Iterator[Problem]:
         fallback = step.get("fallback")
@@ -162,9 +159,7 @@ class _Check:
             return
         parameters = fallback.get("parameters")
         yield from template_problems(self.source, (*path, "parameters"), parameters, names)
-        yield from template_problems(
-            self.source, (*path, "result"), fallback.get("result"), names, secrets=False
-        )
+        yield from template_problems(self.source, (*path, "result"), fallback.get("result"), names, secrets=False)
         yield from self._who(path, fallback, step.get("parameters") if parameters is None else parameters)
 
     def _depends_on(self, path: Path, wanted: Any, names: Names) -> Iterator[Problem]:
@@ -175,11 +170,7 @@ class _Check:
     def _rule(self, path: Path, rule: Any, names: Names) -> Iterator[Problem]:
         if isinstance(rule, str) and rule:
             yield from rule_problems(self.source, path, rule, names)
-        elif (
-            isinstance(rule, dict)
-            and isinstance(name := rule.get("callable"), str)
-            and name not in self.callables
-        ):
+        elif isinstance(rule, dict) and isinstance(name := rule.get("callable"), str) and name not in self.callables:
             yield self._unknown_callable(path, name)
 
     def _unknown_callable(self, path: Path, name: str) -> Problem:
@@ -202,9 +193,7 @@ class _Check:
         if not self.catalog.has_agent(agent):
             names = sorted(self.catalog.agent_names())
             hint = did_you_mean(agent, names) or f"; there are {', '.join(names[:10]) or 'none'}"
-            yield self.source.problem(
-                (*path, "agent_id"), f'there is no agent "{agent}"{hint}', "agent_not_found"
-            )
+            yield self.source.problem((*path, "agent_id"), f'there is no agent "{agent}"{hint}', "agent_not_found")
         if isinstance(function, str) and function:
             yield from self._function(path, agent, function)
             yield from self._parameters((*path, "parameters"), function, parameters)
@@ -232,9 +221,7 @@ class _Check:
         for found in self.catalog.parameter_problems(function, parameters):
             below = _parts(str(found["path"]))
             warning = found.get("severity") == "warning"
-            yield self.source.problem(
-                (*path, *below), found["message"], found["code"], of_key=warning, warning=warning
-            )
+            yield self.source.problem((*path, *below), found["message"], found["code"], of_key=warning, warning=warning)
 
     def _schema(self, path: Path, schema: Any) -> Iterator[Problem]:
         if isinstance(schema, dict):
@@ -247,9 +234,7 @@ class _Check:
             for place, code in enumerate(codes if isinstance(codes, list) else []):
                 if isinstance(code, str) and code not in (known := _error_codes()):
                     message = f'no error type is called "{code}"{did_you_mean(code, known)}'
-                    yield self.source.problem(
-                        (*path, field, place), message, "unknown_error_type", warning=True
-                    )
+                    yield self.source.problem((*path, field, place), message, "unknown_error_type", warning=True)
 
 
 def _parts(path: str) -> Path:

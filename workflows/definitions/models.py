@@ -93,9 +93,7 @@ class RetryPolicy(Written):
         list[Name],
         Field(description="Error types that are retried; empty: all that can heal."),
     ] = []
-    never_on: Annotated[
-        list[Name], Field(description="Error types that are never retried; wins over retry_on.")
-    ] = []
+    never_on: Annotated[list[Name], Field(description="Error types that are never retried; wins over retry_on.")] = []
 
 
 class Fallback(Written):
@@ -106,18 +104,14 @@ class Fallback(Written):
     parameters: Annotated[
         dict[str, Any], Field(description="Its parameters; may contain `${…}`. Left out: the step's own.")
     ] = {}
-    result: Annotated[
-        dict[str, Any] | None, Field(description="The result to take, in place of a function.")
-    ] = None
+    result: Annotated[dict[str, Any] | None, Field(description="The result to take, in place of a function.")] = None
 
     @model_validator(mode="after")
     def _one_of_two(self) -> Self:
         given = self.model_fields_set
         whole = {"agent_id", "function_name"} <= given
         if whole == ("result" in given) or (not whole and given - {"result"}):
-            raise PydanticCustomError(
-                "fallback_form", "give either agent_id and function_name, or result alone"
-            )
+            raise PydanticCustomError("fallback_form", "give either agent_id and function_name, or result alone")
         return self
 
 
@@ -145,19 +139,13 @@ class Step(Written):
     description: Annotated[str, Field(description="What the step is for.")] = ""
     agent_id: Annotated[Name, Field(description="Agent, by name or UUID: who does it.")]
     function_name: Annotated[Name, Field(description="Function of that agent: what it does.")]
-    parameters: Annotated[
-        dict[str, Any], Field(description="Parameters of the function; may contain `${…}`.")
-    ] = {}
-    llm_name: Annotated[Name | None, Field(description="Model to ask for, in place of the agent's own.")] = (
-        None
-    )
+    parameters: Annotated[dict[str, Any], Field(description="Parameters of the function; may contain `${…}`.")] = {}
+    llm_name: Annotated[Name | None, Field(description="Model to ask for, in place of the agent's own.")] = None
     timeout_seconds: Annotated[
         Number, Field(gt=0, le=YEAR, description="For one attempt; the attempt is really stopped.")
     ] = 60
     max_retries: Annotated[int, Field(ge=0, le=1000, description="Attempts after the first.")] = 3
-    retry: Annotated[RetryPolicy | None, Field(description="How retries wait; default: the workflow's.")] = (
-        None
-    )
+    retry: Annotated[RetryPolicy | None, Field(description="How retries wait; default: the workflow's.")] = None
     continue_on_failure: Annotated[bool, Field(description="The run goes on if this step fails.")] = False
     depends_on: Annotated[
         list[Identifier],
@@ -165,10 +153,7 @@ class Step(Written):
     ] = []
     precondition: Annotated[
         Rule | None,
-        Field(
-            description="Expression, or `{callable: name}`, called with `(context)`; "
-            "false: the step is skipped."
-        ),
+        Field(description="Expression, or `{callable: name}`, called with `(context)`; false: the step is skipped."),
     ] = None
     validation: Annotated[
         Rule | None,
@@ -184,9 +169,7 @@ class Step(Written):
             "`(context, result)`; what it gives replaces the result."
         ),
     ] = None
-    fallback: Annotated[Fallback | None, Field(description="Used once, when all attempts have failed.")] = (
-        None
-    )
+    fallback: Annotated[Fallback | None, Field(description="Used once, when all attempts have failed.")] = None
     cache: Annotated[Cache | None, Field(description="Reuse an earlier result.")] = None
     output_schema: Annotated[
         dict[str, Any] | None,
@@ -205,9 +188,7 @@ class Definition(Written):
 
     DEFAULT_RETRY: ClassVar[RetryPolicy] = RetryPolicy()
 
-    workflow_id: Annotated[
-        Identifier, Field(description="Identity, unique among workflows that are not archived.")
-    ]
+    workflow_id: Annotated[Identifier, Field(description="Identity, unique among workflows that are not archived.")]
     workflow_name: Annotated[Name | None, Field(description="What people read; default: the id.")] = None
     description: Annotated[str, Field(description="What the workflow is for.")] = ""
     stop_on_failure: Annotated[
@@ -224,9 +205,7 @@ class Definition(Written):
         bool, Field(description="false: a finished run keeps only the last step's result data.")
     ] = True
     global_context: Annotated[dict[str, Any], Field(description="Values that every step sees.")] = {}
-    default_llm: Annotated[Name | None, Field(description="Model that steps without llm_name ask for.")] = (
-        None
-    )
+    default_llm: Annotated[Name | None, Field(description="Model that steps without llm_name ask for.")] = None
     parameters: Annotated[
         dict[str, Any] | None,
         Field(description="JSON Schema that input_context must match; checked before a run is accepted."),

@@ -69,9 +69,7 @@ def _unfit_scalar(value: Any) -> tuple[str, str] | None:
         return None if fits else ("the number is beyond 64 bits; write it as text", "number_too_large")
     if isinstance(value, float):
         finite = math.isfinite(value)
-        return (
-            None if finite else ("NaN and Infinity are no numbers in JSON; write null or text", "not_finite")
-        )
+        return None if finite else ("NaN and Infinity are no numbers in JSON; write null or text", "not_finite")
     return (
         f"a {type(value).__name__} is no plain JSON: use text, numbers, true, false, null, lists, objects",
         "not_json",

@@ -48,9 +48,7 @@ class Source:
                 return found[0] if of_key and length == len(path) else found[1]
         return None
 
-    def problem(
-        self, path: Path, message: str, code: str, *, of_key: bool = False, warning: bool = False
-    ) -> Problem:
+    def problem(self, path: Path, message: str, code: str, *, of_key: bool = False, warning: bool = False) -> Problem:
         """A problem at this path, with its place."""
         line, column = self.place(path, of_key=of_key) or (None, None)
         return Problem(written(path), message, code, line, column, "warning" if warning else "error")
@@ -93,9 +91,7 @@ def _with_problems(source: Source, problems: list[Problem]) -> Source:
 
 def _decoded(content: bytes | str) -> str:
     if len(content) > MAX_BYTES:
-        raise _refused(
-            f"the definition has {len(content):,} bytes; at most {MAX_BYTES:,} are allowed", "too_large"
-        )
+        raise _refused(f"the definition has {len(content):,} bytes; at most {MAX_BYTES:,} are allowed", "too_large")
     if isinstance(content, str):
         return content
     try:

@@ -23,8 +23,7 @@ FIELDS = {
 ELSEWHERE = {
     "item": "item is known only inside loops over items",
     "index": "index is known only inside loops over items",
-    "result": "result is known only in validation and result_processor; an earlier step's is "
-    "steps.<id>.result",
+    "result": "result is known only in validation and result_processor; an earlier step's is steps.<id>.result",
     "secrets": "secrets are known only in parameters",
 }
 
@@ -50,9 +49,7 @@ class Names:
             return f'"{step_id}" is this step itself, which has no result yet', "step_not_earlier"
         if step_id in self.ids:
             return f'step "{step_id}" stands later; only earlier steps can be named', "step_not_earlier"
-        hint = (
-            did_you_mean(step_id, self.ids) or f"; the earlier ones are {', '.join(self.earlier) or 'none'}"
-        )
+        hint = did_you_mean(step_id, self.ids) or f"; the earlier ones are {', '.join(self.earlier) or 'none'}"
         return f'there is no step "{step_id}"{hint}', "step_not_found"
 
     def may_be_skipped(self, step_id: str) -> bool:
@@ -89,9 +86,7 @@ def template_problems(
         yield from _text_problems(source, path, value, names, allowed)
 
 
-def _text_problems(
-    source: Source, path: Path, text: str, names: Names, allowed: tuple[str, ...]
-) -> Iterator[Problem]:
+def _text_problems(source: Source, path: Path, text: str, names: Names, allowed: tuple[str, ...]) -> Iterator[Problem]:
     try:
         found = expressions.template(text).expressions
     except ExpressionError as error:

@@ -79,9 +79,7 @@ def _hint(path: Path, kind: str, given: Any) -> str:
     if given is None:
         return ", and it is empty: write a value, or leave the field out"
     if isinstance(given, str) and kind in ("int_type", "float_type", "bool_type"):
-        return (
-            f", not text: write {given.strip()} without quotes" if _unquotable(kind, given) else ", not text"
-        )
+        return f", not text: write {given.strip()} without quotes" if _unquotable(kind, given) else ", not text"
     if kind == "string_type":
         return f': write it in quotes, as in "{given}"' if isinstance(given, int | float) else ""
     return f", not {_kind(given)}"

@@ -40,9 +40,7 @@ def checksum(definition: Definition) -> str:
     new version. Free objects (`parameters`, `metadata`, …) count as they are, 1 and 1.0 in them as two
     values.
     """
-    meant = json.dumps(
-        _meant(definition), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
+    meant = json.dumps(_meant(definition), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return hashlib.sha256(meant.encode()).hexdigest()
 
 

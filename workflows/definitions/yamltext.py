@@ -64,13 +64,9 @@ class YamlText:
         depth = 0
         try:
             for event in yaml.parse(text, Loader=Loader):
-                depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(
-                    event, yaml.CollectionEndEvent
-                )
+                depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
                 if depth > MAX_DEPTH:
-                    raise _refused(
-                        f"the text nests more than {MAX_DEPTH} levels deep", "too_deep", _place(event)
-                    )
+                    raise _refused(f"the text nests more than {MAX_DEPTH} levels deep", "too_deep", _place(event))
                 yield event
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
@@ -84,16 +80,12 @@ class YamlText:
     def _document(self) -> Any:
         next(self._events)
         if isinstance(next(self._events), yaml.StreamEndEvent):
-            raise _refused(
-                "the text is empty; a definition is a mapping with workflow_id and steps", "empty", (1, 1)
-            )
+            raise _refused("the text is empty; a definition is a mapping with workflow_id and steps", "empty", (1, 1))
         value = self._value(next(self._events), (), None)
         next(self._events)
         after = next(self._events)
         if not isinstance(after, yaml.StreamEndEvent):
-            raise _refused(
-                "there is a second document (---); one file holds one", "many_documents", _place(after)
-            )
+            raise _refused("there is a second document (---); one file holds one", "many_documents", _place(after))
         return value
 
     def _value(self, event: Any, path: Path, key: Place | None) -> Any:
@@ -103,9 +95,7 @@ class YamlText:
             return self._alias(event)
         before, self._size = self._size, self._size + 1
         if self._size > MAX_VALUES:
-            raise _refused(
-                f"there are more than {MAX_VALUES:,} values in this text", "too_many_values", place
-            )
+            raise _refused(f"there are more than {MAX_VALUES:,} values in this text", "too_many_values", place)
         if isinstance(event, yaml.ScalarEvent):
             value = self._scalar(event, path)
         elif isinstance(event, yaml.SequenceStartEvent):
@@ -119,9 +109,7 @@ class YamlText:
     def _alias(self, event: Any) -> Any:
         self._aliases += 1
         if event.anchor not in self._anchors:
-            raise _refused(
-                f"there is no finished anchor &{event.anchor} before this", "yaml_alias", _place(event)
-            )
+            raise _refused(f"there is no finished anchor &{event.anchor} before this", "yaml_alias", _place(event))
         value, size = self._anchors[event.anchor]
         self._size += size
         if self._aliases > MAX_ALIASES or self._size > MAX_VALUES:
@@ -185,9 +173,7 @@ class YamlText:
 
     def _bad_tag(self, event: Any, path: Path) -> None:
         tag = event.tag.replace(CORE, "!!")
-        message = (
-            f"the tag {tag} does not fit here; known are !!str, !!int, !!float, !!bool, !!null, !!seq, !!map"
-        )
+        message = f"the tag {tag} does not fit here; known are !!str, !!int, !!float, !!bool, !!null, !!seq, !!map"
         self.problems.append(Problem(written(path), message, "yaml_tag", *_place(event)))
 
 
