@@ -53,17 +53,12 @@ def write(changes: Sequence[Change]) -> set[uuid.UUID]:
 
     A change that is found to be written already (the commit's answer was lost) counts as written.
     """
-    lost: set[uuid.UUID] = set()
-    remaining = list(changes)
-    while remaining:
-        with transaction.atomic(savepoint=False):
-            refused = _write_all(remaining)
-            if not refused:
-                break
-            transaction.set_rollback(True)
-        lost |= {change.run_id for change in refused if not _is_written(change)}
-        remaining = [change for change in remaining if change not in refused]
-    return lost
+    with transaction.atomic(savepoint=False), _pipeline() as pipeline:
+        guards = [_guarded_update(change) for change in changes]
+        pipeline.sync()
+        held = [change for change, guard in zip(changes, guards, strict=True) if guard.rowcount == 1]
+        _write_parts(held)
+    return {change.run_id for change in changes if change not in held and not _is_written(change)}
 
 
 def write_texts(rows: list[dict[str, Any]]) -> None:
@@ -77,27 +72,20 @@ class Encoded(str):
     __slots__ = ()
 
 
-def _write_all(changes: list[Change]) -> list[Change]:
-    """Send every statement; returns the changes whose guard did not hold, for which all must be rolled back.
+class _Direct:
+    """Statements that are carried out one by one, as they come."""
 
-    On PostgreSQL the statements of a transaction travel together: one round trip, and one for the commit.
-    """
-    with _pipeline():
-        guards = [_guarded_update(change) for change in changes]
-        _insert(StepResult, [row for change in changes for row in _new_steps(change)])
-        for change in changes:
-            _write_parts(change)
-        write_texts([text for change in changes for text in change.texts])
-        _insert(Event, [_event_columns(event) for change in changes for event in change.events])
-    return [change for change, guard in zip(changes, guards, strict=True) if guard.rowcount != 1]
+    def sync(self) -> None:
+        pass
 
 
 def _pipeline() -> AbstractContextManager[Any]:
+    """On PostgreSQL statements travel together: one round trip for the guards, one for the rest, one for the commit."""
     if connection.vendor == "postgresql":
         connection.ensure_connection()
         pipeline: AbstractContextManager[Any] = connection.connection.pipeline()
         return pipeline
-    return nullcontext()
+    return nullcontext(_Direct())
 
 
 def _guarded_update(change: Change) -> Any:
@@ -115,13 +103,17 @@ def _new_steps(change: Change) -> Iterator[dict[str, Any]]:
         yield _step_defaults() | columns | {"run": change.run_id, "path": path}
 
 
-def _write_parts(change: Change) -> None:
-    for path, columns in change.steps.items():
-        _update(StepResult, columns, {"run": change.run_id, "path": path, "superseded": False})
-    if change.requests:
-        RunRequest.objects.filter(pk__in=change.requests).delete()
-    if change.keep_only is not None:
-        StepResult.objects.filter(run_id=change.run_id).exclude(path=change.keep_only).update(result=None)
+def _write_parts(changes: list[Change]) -> None:
+    _insert(StepResult, [row for change in changes for row in _new_steps(change)])
+    for change in changes:
+        for path, columns in change.steps.items():
+            _update(StepResult, columns, {"run": change.run_id, "path": path, "superseded": False})
+        if change.requests:
+            RunRequest.objects.filter(pk__in=change.requests).delete()
+        if change.keep_only is not None:
+            StepResult.objects.filter(run_id=change.run_id).exclude(path=change.keep_only).update(result=None)
+    write_texts([text for change in changes for text in change.texts])
+    _insert(Event, [_event_columns(event) for change in changes for event in change.events])
 
 
 def _event_columns(event: EventRow) -> dict[str, Any]:

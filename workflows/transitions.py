@@ -158,6 +158,7 @@ def take_over(run: HeldRun, worker_id: uuid.UUID, lost: str) -> None:
 
 def release(run: HeldRun, reason: str) -> None:
     """running → queued: the holder stops in good order, and another worker may go on at once."""
+    _require(run, RunStatus.RUNNING)
     for step in run.steps.values():
         if step.status == StepStatus.RUNNING:
             _interrupt(step, reason)
