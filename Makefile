@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export DJANGO_SETTINGS_MODULE := kolosal.settings
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lock fix bench screenshots clean
+.PHONY: help run test check fix bench lock clean
 
 help: ## List the commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,9 +32,6 @@ fix: $(VENV)/dev.stamp ## Format the code, mend what ruff can, write the generat
 
 bench: $(VENV)/dev.stamp ## Measure the figures of docs/performance.md on this machine.
 	$(BIN)/python -m benchmarks
-
-screenshots: $(VENV)/dev.stamp ## Make the pictures in docs/images anew (needs Chromium).
-	$(BIN)/python -m docs.screenshots
 
 lock: $(VENV)/dev.stamp ## Resolve the dependencies anew into requirements/*.txt, with hashes.
 	$(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-header \
