@@ -6,10 +6,8 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any
 
-from asgiref.sync import sync_to_async
 from django.db import connection
 
 from agents import configured
@@ -17,6 +15,7 @@ from agents.errors import AgentDisabled, AgentNotFound, FunctionNotFound
 from agents.functions import registry
 from agents.functions.base import ALWAYS_OFFERED, AgentSpec, Function
 from agents.models import Agent, ConfiguredFunction
+from agents.wording import hint
 
 FRESH_SECONDS = 1.0
 
@@ -47,15 +46,15 @@ _reading = threading.Lock()
 
 def agent(name_or_uuid: str) -> AgentSpec:
     """The agent of that name or UUID. Raises `AgentNotFound` naming the nearest, `AgentDisabled`."""
-    return _found(_current(), name_or_uuid)
-
-
-async def aagent(name_or_uuid: str) -> AgentSpec:
-    """`agent` for an event loop: goes to the database in a thread, and only where its knowledge is stale."""
-    snapshot = _snapshot
-    if snapshot is None or not snapshot.fresh():
-        snapshot = await sync_to_async(_current)()
-    return _found(snapshot, name_or_uuid)
+    snapshot = _current()
+    entry = snapshot.agents.get(_key(name_or_uuid))
+    if entry is None:
+        names = [e.spec.name for e in snapshot.agents.values() if e.enabled]
+        shown = sorted(set(names)) or ["none; run `manage.py sync_agents`"]
+        raise AgentNotFound(f"there is no agent {name_or_uuid!r}; {hint(name_or_uuid, names, shown=shown)}")
+    if not entry.enabled:
+        raise AgentDisabled(f"agent {entry.spec.name!r} is disabled")
+    return entry.spec
 
 
 def agents() -> list[AgentSpec]:
@@ -128,19 +127,6 @@ class Catalog:
         """What is wrong with literal parameters; `[]` for a function without a schema."""
         found = registry.find(function_name)
         return registry.literal_problems(found, parameters) if found else []
-
-
-def _found(snapshot: _Snapshot, name_or_uuid: str) -> AgentSpec:
-    entry = snapshot.agents.get(_key(name_or_uuid))
-    if entry is None:
-        names = [e.spec.name for e in snapshot.agents.values() if e.enabled]
-        nearest = get_close_matches(name_or_uuid, names, n=1)
-        known = ", ".join(sorted(set(names))) or "none; run `manage.py sync_agents`"
-        hint = f"did you mean {nearest[0]!r}?" if nearest else f"known: {known}"
-        raise AgentNotFound(f"there is no agent {name_or_uuid!r}; {hint}")
-    if not entry.enabled:
-        raise AgentDisabled(f"agent {entry.spec.name!r} is disabled")
-    return entry.spec
 
 
 def _known() -> _Snapshot:

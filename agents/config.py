@@ -15,6 +15,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, 
 
 from agents import places
 from agents.places import Document, Problem
+from agents.wording import Path as Place
+from agents.wording import mistakes
 
 
 class AgentsFileError(Exception):
@@ -151,10 +153,11 @@ def parse(raw: bytes, path: Path = Path("agents.yaml")) -> AgentsFile:
         problems.append(Problem("the file should be a mapping with the key `agents`", "", 1, 1))
     if isinstance(document.value, dict):
         problems += _repeated_names(document)
+        value = _without_empty(document.value)
         try:
-            file = AgentsFile.model_validate(_without_empty(document.value))
+            file = AgentsFile.model_validate(value)
         except ValidationError as error:
-            problems += [_problem(document, e) for e in error.errors()]
+            problems += [document.problem(*mistake) for mistake in mistakes(error, value)]
     if problems:
         raise AgentsFileError(path, sorted(problems, key=lambda p: (p.line or 0, p.column or 0)))
     file._warnings = _unknown_keys(document, file, ())
@@ -181,17 +184,7 @@ def _repeated_names(document: Document) -> list[Problem]:
     return problems
 
 
-def _problem(document: Document, error: Any) -> Problem:
-    path = tuple(error["loc"])
-    if error["type"] == "missing":
-        return document.problem(path, f"{path[-1]!r} is required and missing")
-    shown = repr(error["input"])
-    shown = shown if len(shown) <= 60 else shown[:57] + "…"
-    message = error["msg"].removeprefix("Value error, ")
-    return document.problem(path, f"{message[:1].lower()}{message[1:]}; got {shown}")
-
-
-def _unknown_keys(document: Document, section: BaseModel, path: places.Path) -> list[Problem]:
+def _unknown_keys(document: Document, section: BaseModel, path: Place) -> list[Problem]:
     known = type(section).model_fields
     found = [_unknown_key(document, (*path, key), known) for key in section.model_extra or {}]
     for name in known:
@@ -205,7 +198,7 @@ def _unknown_keys(document: Document, section: BaseModel, path: places.Path) -> 
     return found
 
 
-def _unknown_key(document: Document, path: places.Path, known: Any) -> Problem:
+def _unknown_key(document: Document, path: Place, known: Any) -> Problem:
     nearest = get_close_matches(str(path[-1]), list(known), n=1)
     hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
     return document.problem(path, f"unknown key, kept without effect{hint}", "warning")

@@ -49,6 +49,11 @@ class InvalidParameters(AgentError):
         super().__init__(message)
         self.problems: list[dict[str, Any]] = problems or []
 
+    @classmethod
+    def at(cls, function: str, path: str, message: str) -> InvalidParameters:
+        """The error for what is wrong with one parameter."""
+        return cls(f"{function}: {path}: {message}", [{"path": path, "message": message}])
+
 
 class FunctionFailed(AgentError):
     """The function raised, or returned what is not a JSON object.

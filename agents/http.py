@@ -61,6 +61,8 @@ async def fetch(
     Raises `AddressRefused`, `AnswerTooLarge`, `RequestRefused` (a URL that can't be asked), `ServerTimeout`,
     `ServerUnreachable`, `StreamCut`. An HTTP error status is an `Answer` like any other.
     """
+    if not url.lower().startswith(("http://", "https://")):
+        raise AddressRefused(f"only addresses that begin with http:// or https:// can be called, not {shown_url(url)}")
     limit = int(max_bytes or setting("HTTP_MAX_BYTES") or 5 * 1024 * 1024)
     guard = _Guard(allow or AllowList.from_settings(), resolver)
     with typed_errors(url):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -28,6 +27,8 @@ NO_MODEL = (
     "No model is connected: the offline provider answers by extraction. Set KOLOSAL_INFERENCE_URL (such as "
     "http://localhost:11434/v1) and KOLOSAL_INFERENCE_MODEL, or an agent's llm_config.api_endpoint."
 )
+ORIGINAL_PORT = 8080  # of the original system, and of this one unless KOLOSAL_PORT says otherwise
+
 # What another model may heal; nothing else is worth asking it.
 _NEXT_MODEL = (ModelNotFound, RateLimited, ServerError, ServerTimeout, ServerUnreachable)
 
@@ -45,8 +46,6 @@ def server_for(llm: LLMConfig | None, model: str | None = None) -> Server | None
     llm = llm or LLMConfig()
     site, site_model = str(setting("INFERENCE_URL") or ""), str(setting("INFERENCE_MODEL") or "")
     ignored = bool(llm.api_endpoint) and _is_this_server(str(llm.api_endpoint))
-    if ignored:
-        _warn_of_own_address(str(llm.api_endpoint))
     url = site if ignored or not llm.api_endpoint else llm.api_endpoint
     if not url:
         return None
@@ -119,14 +118,34 @@ def _origin(url: str) -> tuple[str, str]:
     return parts.scheme, parts.netloc.lower()
 
 
+def endpoint_warning(url: str) -> str | None:
+    """What to tell of an agent's `api_endpoint` when the file is read, or None.
+
+    Files of the original system point their agents at its own port. Where this server has moved to another,
+    that address is somebody else's: it is asked, as nobody can know that no model server was meant.
+    """
+    if _is_this_server(url):
+        return f"{url} is this server itself: ignored, KOLOSAL_INFERENCE_URL applies"
+    if _port_here(url) == ORIGINAL_PORT:
+        return (
+            f"{url} is not this server, which listens on port {setting('PORT')}: a model server must answer there; "
+            "take api_endpoint away if none does, then KOLOSAL_INFERENCE_URL applies"
+        )
+    return None
+
+
 def _is_this_server(url: str) -> bool:
-    """Whether the address is our own: files of the original system point their agents at its own port."""
+    return _port_here(url) == int(setting("PORT") or ORIGINAL_PORT)
+
+
+def _port_here(url: str) -> int | None:
+    """The port, if the address is on this machine."""
     try:
         parts = urlsplit(url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
     except ValueError:
-        return False
-    return port == int(setting("PORT") or 8080) and _is_loopback(parts.hostname or "")
+        return None
+    return port if _is_loopback(parts.hostname or "") else None
 
 
 def _is_loopback(host: str) -> bool:
@@ -135,8 +154,3 @@ def _is_loopback(host: str) -> bool:
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
     return address.is_loopback or address.is_unspecified
-
-
-@cache
-def _warn_of_own_address(url: str) -> None:
-    logger.warning("api_endpoint %s is this server itself: ignored, KOLOSAL_INFERENCE_URL applies", url)

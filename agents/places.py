@@ -8,12 +8,12 @@ from typing import Any
 
 import yaml
 
+from agents.wording import Path, dotted
+
 MAX_BYTES = 1024 * 1024
 MAX_VALUES = 50_000  # aliases counted each time they are used
 MAX_DEPTH = 50
 _PLAIN_TAGS = frozenset({"tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"})
-
-Path = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +46,6 @@ class Document:
             known = known[:-1]
         line, column = self.places.get(known, (None, None))
         return Problem(message, dotted(path), line, column, severity)
-
-
-def dotted(path: Path) -> str:
-    """`agents[0].name`"""
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
-    return text.removeprefix(".")
 
 
 def read(raw: bytes) -> Document:

@@ -10,6 +10,7 @@ from django.db import models, transaction
 
 from agents import catalog, config
 from agents.functions import registry
+from agents.inference import endpoint_warning
 from agents.models import Agent, ConfiguredFunction, InferenceEngine, agent_uuid
 from agents.places import Problem
 
@@ -31,7 +32,7 @@ def sync(path: Path) -> SyncReport:
     Raises `AgentsFileError` before anything is written. An agent that the admin disabled stays so.
     """
     file = config.load(Path(path))
-    report = SyncReport(warnings=[*file.warnings, *_unavailable(file)])
+    report = SyncReport(warnings=[*file.warnings, *_unavailable(file), *_shadowed(file), *_endpoints(file)])
     with transaction.atomic():
         for entry in file.agents:
             _sync_agent(entry, report)
@@ -87,6 +88,26 @@ def _update(row: models.Model, wished: dict[str, Any]) -> bool:
     if changed:
         row.save(update_fields=[*changed, "updated_at"])
     return bool(changed)
+
+
+def _shadowed(file: config.AgentsFile) -> list[Problem]:
+    """Functions of the file that code of the same name stands before, where that makes a difference."""
+    return [
+        Problem(
+            f"function {f.name!r}: its endpoint is not called, as a built-in function has that name", severity="warning"
+        )
+        for f in file.functions
+        if f.endpoint and registry.find(f.name)
+    ]
+
+
+def _endpoints(file: config.AgentsFile) -> list[Problem]:
+    named: dict[str, list[str]] = {}
+    for agent in file.agents:
+        if agent.llm_config and agent.llm_config.api_endpoint:
+            named.setdefault(agent.llm_config.api_endpoint, []).append(agent.name)
+    told = [(endpoint_warning(url), names) for url, names in named.items()]
+    return [Problem(f"api_endpoint {text} (of {', '.join(names)})", severity="warning") for text, names in told if text]
 
 
 def _unavailable(file: config.AgentsFile) -> list[Problem]:

@@ -110,12 +110,22 @@ def _way(path: Path, value: object, target: object) -> Path | None:
 def _message(errors: list[Any]) -> str:
     """The message for all that was found at one place: several are the members of a union."""
     first = errors[0]
-    wanted = list(dict.fromkeys(_WANTED[e["type"]].format(**e.get("ctx", {})) for e in errors if e["type"] in _WANTED))
+    wanted = list(dict.fromkeys(_wanted(e) for e in errors if e["type"] in _WANTED))
     if "a number" in wanted and "a whole number" in wanted:
         wanted.remove("a whole number")
     if wanted:
         return f"must be {' or '.join(wanted)}, not {shown(first['input'])}"
     return _other(first)
+
+
+def _wanted(error: Any) -> str:
+    limits = {name: _number(limit) for name, limit in error.get("ctx", {}).items()}
+    return _WANTED[error["type"]].format(**limits)
+
+
+def _number(limit: Any) -> str:
+    whole = isinstance(limit, int) or (isinstance(limit, float) and limit.is_integer())
+    return f"{int(limit):,}" if whole else str(limit)
 
 
 def _other(error: Any) -> str:
@@ -132,10 +142,10 @@ def _other(error: Any) -> str:
         case "string_too_long":
             return f"must have at most {context['max_length']:,} characters; it has {len(error['input']):,}"
         case "too_short":
-            return f"must have at least {context['min_length']:,} items; it has {context['actual_length']:,}"
+            return f"must have at least {context['min_length']:,} items; it has {len(error['input']):,}"
         case "too_long":
-            return f"must have at most {context['max_length']:,} items; it has more"
-        case "value_error":
-            return f"{context['error']}; it is {shown(error['input'])}"
-    message = str(error["msg"])
-    return f"{message[:1].lower()}{message[1:]}; it is {shown(error['input'])}"
+            return f"must have at most {context['max_length']:,} items; it has {len(error['input']):,}"
+    message = str(context["error"] if error["type"] == "value_error" else error["msg"])
+    told = f"{message[:1].lower()}{message[1:]}"
+    # The whole of a list or an object may hold what is nobody's business, such as headers.
+    return told if isinstance(error["input"], Mapping | list) else f"{told}; it is {shown(error['input'])}"

@@ -7,4 +7,4 @@ from agents.errors import InvalidParameters
 
 def invalid(path: str, message: str) -> InvalidParameters:
     """The error for the parameter at `path`."""
-    return InvalidParameters(f"data_analysis: {path}: {message}", [{"path": path, "message": message}])
+    return InvalidParameters.at("data_analysis", path, message)

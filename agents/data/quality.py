@@ -7,6 +7,7 @@ from typing import Any
 
 from agents.data.errors import invalid
 from agents.data.table import Column, Table, quoted
+from agents.wording import hint
 
 FILLS = {"fill_mean": "avg", "fill_median": "median", "fill_zero": "zero"}
 STEPS = (
@@ -120,7 +121,7 @@ def prepare(table: Table, steps: list[str]) -> dict[str, int]:
     """
     unknown = [step for step in steps if step not in STEPS]
     if unknown:
-        raise invalid("preparation", f"{unknown[0]!r} is no step of a preparation; known: {', '.join(STEPS)}")
+        raise invalid("preparation", f"{unknown[0]!r} is no step of a preparation; {hint(unknown[0], STEPS)}")
     return {step: _carry_out(table, step) for step in STEPS if step in steps}
 
 

@@ -8,8 +8,7 @@ import json
 import re
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from difflib import get_close_matches
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from agents.data import table
 from agents.data.builtin import BUILTIN
 from agents.data.errors import invalid
 from agents.data.table import Table
+from agents.wording import hint
 
 INLINE = "inline"
 MAX_FILE_BYTES = 256 * 1024 * 1024
@@ -42,7 +42,7 @@ class Source:
     text: str | None = None
     synthetic: bool = False
     notes: tuple[str, ...] = ()
-    preparation: tuple[str, ...] = field(default=())
+    preparation: tuple[str, ...] = ()
 
     def told(self) -> dict[str, Any]:
         """What a result says of its source."""
@@ -58,19 +58,13 @@ class Source:
         return _text_table(self.text or "")
 
 
-def choose(
-    given: Mapping[str, Any],
-    context: Mapping[str, Any],
-    *,
-    default: str | None = None,
-    file_format: str | None = None,
-) -> Source:
+def choose(given: Mapping[str, Any], context: Mapping[str, Any], *, default: str | None = None) -> Source:
     """The data to work on: what the step names, else what earlier steps left in the context, else `default`.
 
     `given` and `context` may have `data_source`, `data`, `rows`, `dataset`. Raises `InvalidParameters`,
     listing the sources, where there is none.
     """
-    found = _of_step(given, file_format) or _of_context(context)
+    found = _of_step(given) or _of_context(context)
     if found:
         return found
     if default:
@@ -83,24 +77,25 @@ def choose(
     )
 
 
-def _of_step(given: Mapping[str, Any], file_format: str | None) -> Source | None:
+def _of_step(given: Mapping[str, Any]) -> Source | None:
     for name in CONTEXT_NAMES:
         if given.get(name) is not None:
             return inline(given[name], name)
     source = given.get("data_source")
-    return None if source is None or source == "" else _named(source, file_format)
+    return None if source is None or source == "" else _named(source)
 
 
 def _of_context(context: Mapping[str, Any]) -> Source | None:
     source = context.get("data_source")
     steps = tuple(s for s in context.get("preparation") or () if isinstance(s, str))
     if isinstance(source, str) and source != INLINE and (found := _find(source)):
-        return _with(found, preparation=steps)
+        return replace(found, preparation=steps)
     names = ("rows", "data", "dataset") if source == INLINE else CONTEXT_NAMES
     for name in names:
         value = context.get(name)
         if isinstance(value, list | dict | str) and value:
-            return _with(inline(value, name), notes=_rows_note(name, context))
+            found = inline(value, name)
+            return replace(found, notes=found.notes + _rows_note(name, context))
     return None
 
 
@@ -110,31 +105,18 @@ def _rows_note(name: str, context: Mapping[str, Any]) -> tuple[str, ...]:
     return (f"only the first {len(context['rows'])} rows of the earlier step's data were in the context.",)
 
 
-def _with(source: Source, *, preparation: tuple[str, ...] = (), notes: tuple[str, ...] = ()) -> Source:
-    return Source(
-        source.name,
-        source.rows,
-        source.path,
-        source.text,
-        source.synthetic,
-        source.notes + notes,
-        preparation,
-    )
-
-
-def _named(source: Any, file_format: str | None) -> Source:
+def _named(source: Any) -> Source:
     """A built-in set, a file, or data given in place of a name."""
     if not isinstance(source, str) or source.lstrip()[:1] in ("[", "{") or "\n" in source.strip():
         return inline(source, "data_source")
-    found = _find(source, file_format)
+    found = _find(source)
     if found:
         return found
-    nearest = get_close_matches(source, [*BUILTIN, *_files()], n=1)
-    hint = f"did you mean {nearest[0]!r}?" if nearest else f"known: {_known()}"
-    raise invalid("data_source", f"there is no source {source!r}; {hint}")
+    told = hint(source, [*BUILTIN, *_files()], shown=[_known()])
+    raise invalid("data_source", f"there is no source {source!r}; {told}")
 
 
-def _find(source: str, file_format: str | None = None) -> Source | None:
+def _find(source: str) -> Source | None:
     if source.strip().lower() in BUILTIN:
         return _builtin(source.strip().lower())
     path = _file(source)
@@ -201,11 +183,11 @@ def rows_of(value: Any, path: str) -> list[dict[str, Any]]:
     if not value:
         raise invalid(path, "is an empty list: there is nothing to analyse")
     kinds = {_shape(item) for item in value}
-    if kinds == {"object"}:
+    if kinds == {"an object"}:
         return [dict(item) for item in value]
-    if kinds == {"list"}:
+    if kinds == {"a list"}:
         return [{f"column{n}": cell for n, cell in enumerate(item, 1)} for item in value]
-    if kinds == {"value"}:
+    if kinds == {"a value"}:
         return [{"value": item} for item in value]
     odd = next(i for i, item in enumerate(value) if _shape(item) != _shape(value[0]))
     raise invalid(f"{path}[{odd}]", f"is {_shape(value[odd])} where the first row is {_shape(value[0])}; give objects")
@@ -225,7 +207,7 @@ def _rows_of_object(value: Mapping[str, Any], path: str) -> list[dict[str, Any]]
 
 
 def _shape(item: Any) -> str:
-    return "object" if isinstance(item, Mapping) else "list" if isinstance(item, list | tuple) else "value"
+    return "an object" if isinstance(item, Mapping) else "a list" if isinstance(item, list | tuple) else "a value"
 
 
 def _of_text(text: str, path: str) -> Source:

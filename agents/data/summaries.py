@@ -153,8 +153,7 @@ def query(table: Table, sql: str) -> dict[str, Any]:
         cursor = table.connection.execute(_with_plain_times(sql, [str(column[1]) for column in described]))
         found = cursor.fetchmany(MAX_QUERY_ROWS + 1)
     except (duckdb.Error, ValueError, OverflowError) as error:
-        told = str(error).partition("Traceback")[0].strip()[:500]
-        raise invalid("sql", f"{told} (the table is called dataset)") from None
+        raise invalid("sql", f"{_told(error)} (the table is called dataset)") from None
     names = _unique_names([str(column[0]) for column in described])
     rows = [dict(zip(names, map(plain, row), strict=True)) for row in found[:MAX_QUERY_ROWS]]
     return {
@@ -163,6 +162,11 @@ def query(table: Table, sql: str) -> dict[str, Any]:
         "returned_rows": len(rows),
         "truncated": len(found) > MAX_QUERY_ROWS,
     }
+
+
+def _told(error: Exception) -> str:
+    """DuckDB's words, on one line, without the query, which it shows as it was rewritten here."""
+    return " ".join(str(error).partition("Traceback")[0].partition("\nLINE ")[0].split())[:500]
 
 
 def _with_plain_times(sql: str, types: list[str]) -> str:
@@ -181,7 +185,7 @@ def _checked_query(table: Table, sql: str) -> str:
     try:
         statements = table.connection.extract_statements(sql)
     except duckdb.Error as error:
-        raise invalid("sql", str(error).strip()[:500]) from None
+        raise invalid("sql", _told(error)) from None
     kinds = [statement.type.name for statement in statements]
     if kinds != ["SELECT"]:
         told = f"it is {', '.join(kinds)}" if kinds else "it is empty"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from agents.functions.base import Call, Parameters, Result
 from agents.functions.registry import function
 
@@ -9,8 +11,8 @@ from agents.functions.registry import function
 class Add(Parameters):
     """Two numbers; whole ones stay whole."""
 
-    a: int | float
-    b: int | float
+    a: int | float = Field(description="The first number.")
+    b: int | float = Field(description="The number to add to it.")
 
 
 @function("add", description="Adds two numbers")

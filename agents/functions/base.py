@@ -6,9 +6,9 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from types import MappingProxyType
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import AliasChoices, BaseModel, ConfigDict
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict
 
 LOG_LINES = 1_000
 LOG_LINE_BYTES = 4_096
@@ -26,6 +26,15 @@ class Parameters(BaseModel):
     """A convenient base for a function's parameters: ignores unknown ones, lets numbers be text."""
 
     model_config = ConfigDict(extra="ignore", coerce_numbers_to_str=True, allow_inf_nan=False)
+
+
+def _as_words(value: Any) -> Any:
+    """`"price, units"` → `["price", "units"]`."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+# A parameter that is a list of words, or one text in which commas divide them.
+Words = Annotated[list[str], BeforeValidator(_as_words)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import re
 from pydantic import AliasChoices, Field
 
 from agents.functions.base import EXPLICIT, Call, Parameters, Result
-from agents.functions.inference import instructions, result_of
+from agents.functions.inference import INCLUDE_CONTEXT, MAX_TOKENS, TEMPERATURE, instructions, result_of
 from agents.functions.registry import function
 from agents.inference import complete
 from agents.providers.base import Sampling
@@ -17,14 +17,24 @@ _BLOCK = re.compile(r"```[\w+#.-]*[ \t]*\n(.*?)(?:\n```|\Z)", re.DOTALL)
 
 
 class CodeGeneration(Parameters):
-    """What the code is to do (`requirements`, or `prompt`), in which language and style."""
+    """What the code is to do, in which language and style."""
 
-    requirements: str = Field(min_length=1, max_length=200_000, validation_alias=AliasChoices("requirements", "prompt"))
-    language: str = Field("python", max_length=50)
-    style: str = Field("clean", max_length=500, json_schema_extra=EXPLICIT)
-    max_tokens: int | None = Field(None, ge=1, le=1_000_000)
-    temperature: float | None = Field(None, ge=0, le=2)
-    include_context: bool = Field(True, json_schema_extra=EXPLICIT)
+    requirements: str = Field(
+        min_length=1,
+        max_length=200_000,
+        validation_alias=AliasChoices("requirements", "prompt"),
+        description="What the code is to do, in words.",
+    )
+    language: str = Field("python", max_length=50, description="Programming language, such as python or go.")
+    style: str = Field(
+        "clean",
+        max_length=500,
+        json_schema_extra=EXPLICIT,
+        description="How the code is to read, in words, such as: clean, with type annotations.",
+    )
+    max_tokens: int | None = Field(None, ge=1, le=1_000_000, description=MAX_TOKENS)
+    temperature: float | None = Field(None, ge=0, le=2, description=TEMPERATURE)
+    include_context: bool = Field(True, json_schema_extra=EXPLICIT, description=INCLUDE_CONTEXT)
 
 
 @function("code_generation", description="Writes code for requirements, in a language and style")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from difflib import get_close_matches
 from typing import Any
 
 from pydantic import Field, field_validator
@@ -13,6 +12,7 @@ from pydantic import Field, field_validator
 from agents.errors import InvalidParameters
 from agents.functions.base import EXPLICIT, Call, Parameters, Result
 from agents.functions.registry import function
+from agents.wording import hint, shown
 
 MAX_ITEMS = 100_000
 FLATTEN_DEPTH = 100
@@ -21,10 +21,21 @@ FLATTEN_DEPTH = 100
 class DataTransform(Parameters):
     """A list (a single value counts as a list of one; text may be a JSON list) and what to do with it."""
 
-    data: list[Any] = Field(max_length=MAX_ITEMS)
-    operation: str = Field("identity", json_schema_extra=EXPLICIT)
-    key: str | None = Field(None, json_schema_extra=EXPLICIT)
-    descending: bool = Field(False, json_schema_extra=EXPLICIT)
+    data: list[Any] = Field(
+        max_length=MAX_ITEMS, description=f"The list; at most {MAX_ITEMS:,} items, 100 levels deep where they nest."
+    )
+    operation: str = Field(
+        "identity",
+        json_schema_extra=EXPLICIT,
+        description="What to do with the items: identity, uppercase, lowercase, trim, reverse, sort, unique, flatten, "
+        "filter_empty, pluck, count, sum, average, min or max.",
+    )
+    key: str | None = Field(
+        None,
+        json_schema_extra=EXPLICIT,
+        description="For items that are objects: the key to look at in sort, unique, pluck, sum, average, min and max.",
+    )
+    descending: bool = Field(False, json_schema_extra=EXPLICIT, description="For sort: the largest first.")
 
     @field_validator("data", mode="before")
     @classmethod
@@ -48,7 +59,8 @@ async def data_transform(call: Call, parameters: DataTransform) -> Result:
     try:
         transformed = OPERATIONS[name](parameters)
     except (TypeError, RecursionError) as error:
-        raise _invalid("data", f"{name} does not fit these items: {error}") from None
+        told = f"{name} does not fit these items: {error}"
+        raise InvalidParameters.at("data_transform", "data", told) from None
     return {
         "transformed_data": transformed,
         "original_count": len(parameters.data),
@@ -62,13 +74,8 @@ def _operation_name(asked: str) -> str:
     name = ALIASES.get(name, name)
     if name in OPERATIONS:
         return name
-    nearest = get_close_matches(name, [*OPERATIONS, *ALIASES], n=1)
-    hint = f"did you mean {nearest[0]!r}?" if nearest else f"known: {', '.join(OPERATIONS)}"
-    raise _invalid("operation", f"there is no operation {asked!r}; {hint}")
-
-
-def _invalid(path: str, message: str) -> InvalidParameters:
-    return InvalidParameters(f"data_transform: {path}: {message}", [{"path": path, "message": message}])
+    told = f"there is no operation {asked!r}; {hint(name, [*OPERATIONS, *ALIASES], shown=OPERATIONS)}"
+    raise InvalidParameters.at("data_transform", "operation", told)
 
 
 def _on_text(change: Callable[[str], str]) -> Callable[[DataTransform], list[Any]]:
@@ -142,9 +149,9 @@ def _number(value: Any, index: int) -> float:
         try:
             value = float(value)
         except ValueError:
-            raise TypeError(f"item {index} is the text {value[:40]!r}, no number") from None
+            raise TypeError(f"item {index} is the text {shown(value)}, no number") from None
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"item {index} is {type(value).__name__}, no number")
+        raise TypeError(f"item {index} is {shown(value)}, no number")
     if isinstance(value, float) and not math.isfinite(value):
         raise TypeError(f"item {index} is {value}, no finite number")
     return value

@@ -11,9 +11,9 @@ from agents.functions.registry import function
 
 
 class Delay(Parameters):
-    """How long to wait, in milliseconds; at most a day."""
+    """How long to wait: at most a day."""
 
-    ms: float = Field(ge=0, le=86_400_000)
+    ms: float = Field(ge=0, le=86_400_000, description="How long to wait, in milliseconds.")
 
 
 @function("delay", description="Waits a number of milliseconds")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from agents.functions.base import Call, Parameters, Result
 from agents.functions.registry import function
 
@@ -9,8 +11,8 @@ from agents.functions.registry import function
 class Echo(Parameters):
     """A message, in capitals if wished."""
 
-    message: str
-    uppercase: bool = False
+    message: str = Field(description="The text to give back.")
+    uppercase: bool = Field(False, description="Give it back in capitals.")
 
 
 @function("echo", description="Gives the message back")

@@ -20,15 +20,31 @@ SECRET_HEADERS = frozenset({
 
 
 class HttpRequest(Parameters):
-    """What to call. `body`: text goes as it is, all else as JSON. `timeout_seconds` covers redirects too."""
+    """What to call, and what to send there."""
 
-    url: str = Field(min_length=1, max_length=8_192)
-    method: Method = Field("GET", json_schema_extra=EXPLICIT)
-    headers: dict[str, str] = Field(default_factory=dict, json_schema_extra=EXPLICIT)
-    query: dict[str, str | list[str]] = Field(default_factory=dict, json_schema_extra=EXPLICIT)
-    body: Any = Field(None, json_schema_extra=EXPLICIT)
-    timeout_seconds: float = Field(30.0, gt=0, le=600, json_schema_extra=EXPLICIT)
-    follow_redirects: bool = Field(True, json_schema_extra=EXPLICIT)
+    url: str = Field(min_length=1, max_length=8_192, description="Address, beginning with http:// or https://.")
+    method: Method = Field("GET", json_schema_extra=EXPLICIT, description="HTTP method, in any case.")
+    headers: dict[str, str] = Field(
+        default_factory=dict, json_schema_extra=EXPLICIT, description="Headers to send: name → text."
+    )
+    query: dict[str, str | list[str]] = Field(
+        default_factory=dict,
+        json_schema_extra=EXPLICIT,
+        description="What to add to the address after `?`: name → text, or a list of texts.",
+    )
+    body: Any = Field(
+        None, json_schema_extra=EXPLICIT, description="What to send: text goes as it is, anything else as JSON."
+    )
+    timeout_seconds: float = Field(
+        30.0,
+        gt=0,
+        le=600,
+        json_schema_extra=EXPLICIT,
+        description="How long the whole call may take, redirects included, in seconds.",
+    )
+    follow_redirects: bool = Field(
+        True, json_schema_extra=EXPLICIT, description="Go on to where the answer points, at most five times."
+    )
 
     @field_validator("method", mode="before")
     @classmethod

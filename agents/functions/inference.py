@@ -12,20 +12,45 @@ from agents.inference import complete
 from agents.providers.base import Completion, Sampling
 from agents.quoting import relevant_results
 
+MAX_TOKENS = "The longest answer, in tokens of the model (about four characters each); a longer one is cut off."
+TEMPERATURE = "How much the answer varies: 0 keeps to the likeliest words, 1 and more strays from them."
+INCLUDE_CONTEXT = "Send the results of earlier steps that share words with the request along, as material."
+
 
 class Inference(Parameters):
     """What to ask. Absent sampling values come from the agent's `llm_config`, else from the server."""
 
-    prompt: str = Field(min_length=1, max_length=1_000_000)
-    system_prompt: str | None = Field(None, json_schema_extra=EXPLICIT)
-    max_tokens: int | None = Field(None, ge=1, le=1_000_000)
-    temperature: float | None = Field(None, ge=0, le=2)
-    top_p: float | None = Field(None, gt=0, le=1)
-    seed: int | None = None
-    stop: list[str] = Field(default_factory=list, max_length=16, json_schema_extra=EXPLICIT)
-    model: str | list[str] | None = Field(None, json_schema_extra=EXPLICIT)
-    output_schema: dict[str, Any] | None = Field(None, json_schema_extra=EXPLICIT)
-    include_context: bool = Field(True, json_schema_extra=EXPLICIT)
+    prompt: str = Field(min_length=1, max_length=1_000_000, description="What to ask the model.")
+    system_prompt: str | None = Field(
+        None,
+        json_schema_extra=EXPLICIT,
+        description="What the model is told of its part, in the place of the agent's own system prompt.",
+    )
+    max_tokens: int | None = Field(None, ge=1, le=1_000_000, description=MAX_TOKENS)
+    temperature: float | None = Field(None, ge=0, le=2, description=TEMPERATURE)
+    top_p: float | None = Field(
+        None, gt=0, le=1, description="Choose among the likeliest words that together have this share of probability."
+    )
+    seed: int | None = Field(
+        None, description="Starts the model's random numbers: the same seed gives the same answer, where it can."
+    )
+    stop: list[str] = Field(
+        default_factory=list,
+        max_length=16,
+        json_schema_extra=EXPLICIT,
+        description="Texts at which the answer ends, at most 16; they are not part of it.",
+    )
+    model: str | list[str] | None = Field(
+        None,
+        json_schema_extra=EXPLICIT,
+        description="Name of the model, or a list of names: the next is asked where one fails before its first word.",
+    )
+    output_schema: dict[str, Any] | None = Field(
+        None,
+        json_schema_extra=EXPLICIT,
+        description="JSON schema that the answer must match; the parsed answer is then in the result's `object`.",
+    )
+    include_context: bool = Field(True, json_schema_extra=EXPLICIT, description=INCLUDE_CONTEXT)
 
     @field_validator("stop", mode="before")
     @classmethod

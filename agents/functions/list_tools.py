@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from agents.functions.base import ALWAYS_OFFERED, Call, Parameters, Result
 from agents.functions.registry import find, function
 
 
 class ListTools(Parameters):
-    """`schemas` adds each function's parameter schema."""
+    """How much to tell of each function."""
 
-    schemas: bool = False
+    schemas: bool = Field(False, description="Add the JSON schema of each function's parameters.")
 
 
 @function("list_tools", description="Lists the functions that the agent offers")

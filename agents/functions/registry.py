@@ -13,7 +13,7 @@ import logging
 import pkgutil
 import threading
 import typing
-from collections.abc import Awaitable, Callable, Mapping, Set
+from collections.abc import Awaitable, Callable, Mapping
 from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import entry_points
@@ -25,6 +25,7 @@ from agents.conf import setting
 from agents.errors import AgentError, FunctionFailed, FunctionNotFound, InvalidParameters
 from agents.functions.base import Call, Function, Result
 from agents.plain import plain_object
+from agents.wording import Path, dotted, hint, mistakes
 
 logger = logging.getLogger(__name__)
 
@@ -89,10 +90,8 @@ def unknown_function(name: str) -> str:
     """The message for a name that no code implements."""
     if name in PLANNED:
         return f"function {name!r} is known but not available in this version"
-    known = [f.name for f in all_functions()]
-    nearest = get_close_matches(name, list(_functions), n=1)
-    hint = f"did you mean {nearest[0]!r}?" if nearest else f"known: {', '.join(known)}"
-    return f"there is no function {name!r}; {hint}"
+    shown = [f.name for f in all_functions()]
+    return f"there is no function {name!r}; {hint(name, _functions, shown=shown)}"
 
 
 def all_functions() -> list[Function]:
@@ -117,7 +116,7 @@ def validate(function: Function, parameters: Mapping[str, Any], context: Mapping
         if optional:
             kept = {key: value for key, value in borrowed.items() if key not in optional}
             return validate(function, {**kept, **parameters})
-        raise _invalid(function, error, set(borrowed)) from None
+        raise _invalid(function, error, parameters, borrowed) from None
 
 
 def unknown_parameters(function: Function, parameters: Mapping[str, Any]) -> dict[str, str | None]:
@@ -139,10 +138,11 @@ def literal_problems(function: Function, parameters: Mapping[str, Any]) -> list[
     try:
         function.parameters.model_validate(literal)
     except ValidationError as error:
+        found = [(path, message) for path, message in mistakes(error, literal) if path]
         problems += [
-            _problem(e) | {"severity": "error", "code": "invalid_parameter"}
-            for e in error.errors()
-            if e["loc"] and not (e["type"] == "missing" and len(e["loc"]) == 1)
+            {"path": dotted(path), "message": message, "severity": "error", "code": "invalid_parameter"}
+            for path, message in found
+            if len(path) > 1 or path[0] in literal
         ]
     return problems
 
@@ -245,32 +245,31 @@ def _has_expression(value: object) -> bool:
     return isinstance(value, list) and any(_has_expression(item) for item in value)
 
 
-def _invalid(function: Function, error: ValidationError, borrowed: set[str]) -> InvalidParameters:
-    problems = [_problem(e, borrowed) for e in error.errors()]
-    told = "; ".join(f"{p['path']}: {p['message']}" if p["path"] else str(p["message"]) for p in problems)
+def _invalid(
+    function: Function, error: ValidationError, given: Mapping[str, Any], borrowed: Mapping[str, Any]
+) -> InvalidParameters:
+    problems = [
+        {"path": dotted(path), "message": _message(function, path, message, given, borrowed)}
+        for path, message in mistakes(error, {**borrowed, **given})
+    ]
+    told = "; ".join(f"{p['path']}: {p['message']}" if p["path"] else p["message"] for p in problems)
     return InvalidParameters(f"{function.name}: {told}", problems)
 
 
-def _problem(error: Any, borrowed: Set[str] = frozenset()) -> dict[str, Any]:
-    origin = " (from the context)" if error["loc"] and error["loc"][0] in borrowed else ""
-    return {"path": _path(error["loc"]), "message": _message(error) + origin}
-
-
-def _message(error: Any) -> str:
-    if error["type"] == "missing":
-        return "is required, and neither the parameters nor the context has it"
-    shown = repr(error["input"])
-    shown = shown if len(shown) <= 60 else shown[:57] + "…"
-    message = error["msg"].removeprefix("Value error, ")
-    return f"{message[:1].lower()}{message[1:]}; got {shown}"
-
-
-def _path(location: tuple[int | str, ...]) -> str:
-    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
-    return path.removeprefix(".")
+def _message(
+    function: Function, path: Path, message: str, given: Mapping[str, Any], borrowed: Mapping[str, Any]
+) -> str:
+    """The message, and where the value came from or might have come from."""
+    name = str(path[0]) if path else ""
+    if name in borrowed:
+        return f"{message} (from the context)"
+    if len(path) != 1 or name in given:
+        return message
+    message = f"{message}, and neither the parameters nor the context has it"
+    meant = next((odd for odd, near in unknown_parameters(function, given).items() if near == name), None)
+    return f"{message}; is {meant!r} meant for it?" if meant else message
 
 
 def _unknown_problem(name: str, nearest: str | None) -> dict[str, Any]:
-    hint = f"; did you mean {nearest!r}?" if nearest else ""
-    message = f"unknown parameter {name!r} is ignored{hint}"
+    message = f"unknown parameter {name!r} is ignored" + (f"; did you mean {nearest!r}?" if nearest else "")
     return {"path": name, "message": message, "severity": "warning", "code": "unknown_parameter"}

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 from asyncio import sleep
 from collections.abc import Awaitable, Callable
-from difflib import get_close_matches
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
 from agents.errors import InvalidParameters
-from agents.functions.base import EXPLICIT, Call, Parameters, Result
+from agents.functions.base import EXPLICIT, Call, Parameters, Result, Words
 from agents.functions.registry import function
 from agents.text import code, extraction, measures, model_review, quality, redaction, summaries
 from agents.text.words import looks_english, sentences, shortened, tokens, words
+from agents.wording import hint
 
 MAX_CHARACTERS = 200_000  # about 35,000 words; no measure of them holds the event loop longer than 0.2 s
 MAX_TOKENS_SHOWN = 2_000
@@ -25,26 +25,49 @@ def _as_text(value: Any) -> Any:
     return json.dumps(value, ensure_ascii=False, indent=1) if isinstance(value, dict | list) else value
 
 
-def _as_words(value: Any) -> Any:
-    """`"accuracy, clarity"` → `["accuracy", "clarity"]`."""
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
-
-
 Text = Annotated[str, BeforeValidator(_as_text)]
-Words = Annotated[list[str], BeforeValidator(_as_words)]
 
 
 class TextProcessing(Parameters):
-    """`text` (and `code`, for a code review) come from the context where a step doesn't give them."""
+    """What to do with which text."""
 
-    text: Text | None = None
-    code: Text | None = None
-    operation: str = Field(default="analyze", json_schema_extra=EXPLICIT)
-    count: int | None = Field(default=None, ge=1, le=100, json_schema_extra=EXPLICIT)
-    criteria: Words = Field(default_factory=list)
-    focus: Words = Field(default_factory=list)
-    language: str | None = None
-    kinds: Words = Field(default_factory=list, json_schema_extra=EXPLICIT)
+    text: Text | None = Field(
+        None, description=f"The text, at most {MAX_CHARACTERS:,} characters; a list or object is read as its JSON."
+    )
+    code: Text | None = Field(None, description="For code_review: source code, preferred to `text`.")
+    operation: str = Field(
+        "analyze",
+        json_schema_extra=EXPLICIT,
+        description="What to do with the text: analyze, summarize, keywords, tokenize, quality_review, code_review, "
+        "extract or redact.",
+    )
+    count: int | None = Field(
+        None,
+        ge=1,
+        le=100,
+        json_schema_extra=EXPLICIT,
+        description="For summarize: how many sentences (default: a fifth of them, 5 at most); "
+        "for keywords: how many (default 10).",
+    )
+    criteria: Words = Field(
+        default_factory=list,
+        description=f"For quality_review: what to mark, as a list or divided by commas; {', '.join(quality.MEASURES)} "
+        "can be measured, others need a model.",
+    )
+    focus: Words = Field(
+        default_factory=list,
+        description="For code_review: which findings count, as a list or divided by commas, "
+        "such as correctness, security, robustness, complexity, style, documentation.",
+    )
+    language: str | None = Field(
+        None, description="For code_review: the programming language, where it is not to be guessed."
+    )
+    kinds: Words = Field(
+        default_factory=list,
+        json_schema_extra=EXPLICIT,
+        description=f"For extract: {', '.join(extraction.KINDS)}; for redact: {', '.join(redaction.KINDS)}; "
+        "as a list or divided by commas (default: all).",
+    )
 
 
 # Async, so that a short text costs no process: the measures take turns with other runs (`words.in_turns`) and
@@ -70,9 +93,8 @@ def _operation_name(asked: str) -> str:
     name = ALIASES.get(name, name)
     if name in OPERATIONS:
         return name
-    nearest = get_close_matches(name, [*OPERATIONS, *ALIASES], n=1)
-    hint = f"did you mean {nearest[0]!r}?" if nearest else f"known: {', '.join(OPERATIONS)}"
-    raise _invalid("operation", f"there is no operation {asked!r}; {hint}")
+    told = f"there is no operation {asked!r}; {hint(name, [*OPERATIONS, *ALIASES], shown=OPERATIONS)}"
+    raise _invalid("operation", told)
 
 
 def _text_for(operation: str, call: Call, parameters: TextProcessing) -> str | None:
@@ -94,7 +116,7 @@ def _check_text(text: str | None) -> None:
 
 
 def _invalid(path: str, message: str) -> InvalidParameters:
-    return InvalidParameters(f"text_processing: {path}: {message}", [{"path": path, "message": message}])
+    return InvalidParameters.at("text_processing", path, message)
 
 
 async def _analyze(call: Call, parameters: TextProcessing) -> Result:
@@ -186,7 +208,7 @@ async def _extract(call: Call, parameters: TextProcessing) -> Result:
     wanted = parameters.kinds or (["tasks"] if _asks_for_tasks(parameters) else list(extraction.KINDS))
     unknown = [kind for kind in wanted if kind not in extraction.KINDS]
     if unknown:
-        raise _invalid("kinds", f"{unknown[0]!r} is not known; known: {', '.join(extraction.KINDS)}")
+        raise _invalid("kinds", f"{unknown[0]!r} is not known; {hint(unknown[0], extraction.KINDS)}")
     found = await extraction.extract(parameters.text or "", wanted)
     counts = {kind: len(items) for kind, items in found.items()}
     return {
@@ -205,7 +227,7 @@ def _asks_for_tasks(parameters: TextProcessing) -> bool:
 async def _redact(call: Call, parameters: TextProcessing) -> Result:
     unknown = [kind for kind in parameters.kinds if kind not in redaction.KINDS]
     if unknown:
-        raise _invalid("kinds", f"{unknown[0]!r} is not known; known: {', '.join(redaction.KINDS)}")
+        raise _invalid("kinds", f"{unknown[0]!r} is not known; {hint(unknown[0], redaction.KINDS)}")
     redacted, counts = await redaction.redact(parameters.text or "", parameters.kinds or redaction.KINDS)
     return {
         "redacted_text": redacted,

@@ -6,9 +6,10 @@ timeout.
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Annotated, Any
 
-from pydantic import AliasChoices, Field
+from pydantic import AfterValidator, AliasChoices, Field
 
 from agents.conf import setting
 from agents.errors import (
@@ -26,14 +27,34 @@ SECONDS = 15
 SNIPPET_CHARACTERS = 1_000
 
 
+def _region(text: str) -> str:
+    if not re.fullmatch(r"[a-z]{2}-[a-z]{2}", text):
+        raise ValueError("must be a country and a language, such as de-de or us-en")
+    return text
+
+
 class WebSearch(Parameters):
     """What to look for, and how many results to give back."""
 
-    query: str = Field(min_length=1, max_length=1_000, validation_alias=AliasChoices("query", "prompt"))
-    limit: int = Field(
-        5, ge=1, le=50, validation_alias=AliasChoices("limit", "max_results"), json_schema_extra=EXPLICIT
+    query: str = Field(
+        min_length=1,
+        max_length=1_000,
+        validation_alias=AliasChoices("query", "prompt"),
+        description="What to look for, as one would type it.",
     )
-    region: str = Field("wt-wt", pattern=r"^[a-z]{2}-[a-z]{2}$", json_schema_extra=EXPLICIT)
+    limit: int = Field(
+        5,
+        ge=1,
+        le=50,
+        validation_alias=AliasChoices("limit", "max_results"),
+        json_schema_extra=EXPLICIT,
+        description="How many results to give back at most.",
+    )
+    region: Annotated[str, AfterValidator(_region)] = Field(
+        "wt-wt",
+        json_schema_extra=EXPLICIT,
+        description="Country and language of the results, such as de-de or us-en; wt-wt: all. For ddgs only.",
+    )
 
 
 @function("web_search", description="Searches the web")

@@ -28,6 +28,7 @@ from agents.errors import (
     RequestRefused,
     ServerError,
     ServerTimeout,
+    ServerUnreachable,
     StreamCut,
 )
 from agents.http import CONNECT_SECONDS, shown_url, tls_context, typed_errors
@@ -112,6 +113,9 @@ async def complete(server: Server, request: Request, on_token: Callable[[str], N
         async with asyncio.timeout(server.timeout_seconds):
             with typed_errors(server.url):
                 await _ask(server, _body(server, request), answer)
+    except ServerUnreachable as error:
+        hint = "start the model server, or correct the agent's llm_config.api_endpoint or KOLOSAL_INFERENCE_URL"
+        raise ServerUnreachable(f"{error}; {hint}") from None
     except TimeoutError:
         limit = server.timeout_seconds or 0
         raise ServerTimeout(f"{shown_url(server.url)} did not finish within {limit:g} s") from None

@@ -41,11 +41,15 @@ def schema_problem(value: Any, schema: dict[str, Any]) -> str | None:
         Validator.check_schema(schema)
         error = next(iter(Validator(schema, registry=Registry()).iter_errors(value)), None)
     except SchemaError as broken:
-        told = f"{broken.json_path}: {broken.message[:200]}"
-        raise InvalidParameters(f"output_schema is no valid JSON Schema: {told}") from None
+        fault = broken.context[0] if broken.context else broken  # the first of several forms, such as of `type`
+        raise _invalid(f"is no valid JSON Schema: {fault.json_path}: {fault.message[:200]}") from None
     except Unresolvable as broken:
-        raise InvalidParameters(f"output_schema refers to what it does not contain: {broken}") from None
+        raise _invalid(f"refers to what it does not contain: {broken.ref}") from None
     return f"{error.json_path}: {error.message[:300]}" if error else None
+
+
+def _invalid(message: str) -> InvalidParameters:
+    return InvalidParameters.at("inference", "output_schema", message)
 
 
 def _json_in(text: str) -> Any:

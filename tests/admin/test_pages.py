@@ -168,9 +168,7 @@ def test_home_says_what_is_missing_and_counts_runs() -> None:
 
 def test_home_is_quiet_when_nothing_is_missing() -> None:
     now = timezone.now()
-    Worker.objects.create(
-        kind="worker", host="h", pid=1, started_at=now, expires_at=now + timedelta(seconds=15)
-    )
+    Worker.objects.create(kind="worker", host="h", pid=1, started_at=now, expires_at=now + timedelta(seconds=15))
     with override_settings(INFERENCE_URL="http://localhost:1/v1"):
         shown = signed_in(superuser=True).get("/admin/").content.decode()
     assert "No model server" not in shown

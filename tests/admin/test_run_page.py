@@ -70,8 +70,7 @@ def test_a_thousand_steps_cost_few_queries(django_assert_max_num_queries: Any) -
         return {"n": f"result {number}"}
 
     StepResult.objects.bulk_create(
-        StepResult(run=run, path=f"s{n}", step_id=f"s{n}", status="completed", result=result(n))
-        for n in range(1000)
+        StepResult(run=run, path=f"s{n}", step_id=f"s{n}", status="completed", result=result(n)) for n in range(1000)
     )
     client = signed_in("workflows.view_run")
     with django_assert_max_num_queries(12):

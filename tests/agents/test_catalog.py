@@ -180,11 +180,14 @@ def test_look_ups_cost_no_query_for_a_second(file: Path) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_loop_looks_up_in_a_thread(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_loop_may_ask_for_the_functions_of_an_agent_that_was_looked_up(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sync(file)
 
+    agent = catalog.agent("helper")
+
     async def main() -> str:
-        agent = await catalog.aagent("helper")
         monkeypatch.setattr(catalog, "FRESH_SECONDS", 0.0)
         return catalog.function(agent, "translate").name
 
@@ -253,6 +256,24 @@ def test_the_command_tells_all_problems_with_places(file: Path) -> None:
     rewrite(file, "auto_start: false", "auto_start: perhaps")
     with pytest.raises(CommandError, match=r"line 23, column 17: agents\[0\]\.auto_start"):
         call_command("sync_agents", str(file))
+
+
+@pytest.mark.parametrize(
+    ("port", "told"),
+    [(8080, "8080/v1 is this server itself: ignored"), (8123, "is not this server, which listens on port 8123")],
+)
+def test_the_originals_own_address_as_a_model_server_is_warned_about(
+    port: int, told: str, file: Path, settings: Any
+) -> None:
+    settings.PORT = port
+    (warning,) = sync(file).warnings
+    assert told in str(warning)
+    assert "(of helper)" in str(warning)
+
+
+def test_an_endpoint_that_a_built_in_stands_before_is_warned_about(file: Path) -> None:
+    rewrite(file, "name: weather", "name: web_search")
+    assert "'web_search': its endpoint is not called" in str(sync(file).warnings[0])
 
 
 def test_a_spec_carries_the_rows_fields(file: Path) -> None:

@@ -88,10 +88,11 @@ def test_all_problems_come_at_once_with_their_places() -> None:
     ]
     messages = [message for *_, message in found]
     assert "no slash" in messages[0]
-    assert "valid integer" in messages[1]
-    assert "got 'many'" in messages[1]
-    assert "'name' is required" in messages[2]
-    assert "'builtin', 'llm' or 'external_api'" in messages[3]
+    assert messages[1:] == [
+        "must be a whole number, not 'many'",
+        "is required",
+        "must be 'builtin', 'llm' or 'external_api', not 'magic'",
+    ]
 
 
 def test_unknown_keys_are_kept_and_warned_about() -> None:

@@ -281,7 +281,7 @@ def test_numbers_may_be_given_in_many_forms(data: Any) -> None:
 @pytest.mark.parametrize(
     ("data", "told"),
     [
-        ([{"a": 1}, 2], r"data\[1\]: is value where the first row is object"),
+        ([{"a": 1}, 2], r"data\[1\]: is a value where the first row is an object"),
         ({"a": [1], "b": [1, 2]}, "differ in length"),
         ([], "empty list"),
         ([{}], "no columns"),

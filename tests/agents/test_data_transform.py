@@ -76,7 +76,7 @@ def test_an_unknown_operation_names_the_nearest() -> None:
     ("data", "told"),
     [
         (["a"], "item 0 is the text 'a'"),
-        ([1, True], "item 1 is bool"),
+        ([1, True], "item 1 is true"),
         (["nan"], "no finite"),
         ([1e308] * 9, "too large"),
     ],

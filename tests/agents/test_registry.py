@@ -136,6 +136,18 @@ def test_all_problems_are_told_at_once_with_places() -> None:
     assert "is required" in raised.value.problems[0]["message"]
 
 
+def test_a_misspelt_name_of_a_required_parameter_is_pointed_at() -> None:
+    with pytest.raises(InvalidParameters, match=r"text: is required.*; is 'txt' meant for it"):
+        registry.validate(made(given_back), {"txt": "hello"})
+
+
+def test_a_mistake_in_a_union_is_told_once() -> None:
+    with pytest.raises(InvalidParameters) as raised:
+        registry.validate(registry.get("add"), {"a": "x", "b": 2})
+    assert str(raised.value) == "add: a: must be a number, not 'x'"
+    assert raised.value.problems == [{"path": "a", "message": "must be a number, not 'x'"}]
+
+
 def test_definitions_are_checked_as_far_as_they_are_literal() -> None:
     problems = registry.literal_problems(
         made(given_back), {"count": "${steps.a.result.n}", "loud": "maybe", "tgs": 1, "tags": ["${x}", 5.5]}

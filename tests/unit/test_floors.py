@@ -21,6 +21,7 @@ FLOORS: dict[int, list[str]] = {
         "agents/errors.py",
         "agents/conf.py",
         "agents/plain.py",
+        "agents/wording.py",
         "agents/places.py",
         "agents/network.py",
         "agents/http.py",
