@@ -8,11 +8,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from agents.errors import AgentError
 from agents.functions.base import Call, Parameters
 from agents.functions.registry import function
 
-NAMES = ["note", "flaky", "spin", "hang", "die", "speak", "nap", "grow", "spawn", "measure"]
+NAMES = ["note", "flaky", "spin", "hang", "die", "speak", "nap", "grow", "spawn", "measure", "raise_text", "hostile"]
 
 
 class Note(Parameters):
@@ -143,5 +142,28 @@ def measure(call: Call, parameters: Measure) -> dict[str, Any]:
     return {"bytes": len(block)}
 
 
-class Unauthorised(AgentError):
-    """Never heals."""
+HOSTILE = "nul \0 and half an emoji \ud83d"
+
+
+class Hostile(Parameters):
+    fail: bool = False
+
+
+@function("hostile")
+async def hostile(call: Call, parameters: Hostile) -> dict[str, Any]:
+    """Stream, log, and return or raise text that not every store can hold; claim more tokens than a column can."""
+    call.emit(HOSTILE)
+    call.logger.info(HOSTILE)
+    await asyncio.sleep(0.1)
+    if parameters.fail:
+        raise RuntimeError(HOSTILE)
+    return {"text": HOSTILE, "usage": {"input_tokens": 2**40}}
+
+
+class RaiseText(Parameters):
+    text: str
+
+
+@function("raise_text")
+async def raise_text(call: Call, parameters: RaiseText) -> dict[str, Any]:
+    raise RuntimeError(parameters.text)

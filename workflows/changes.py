@@ -53,7 +53,7 @@ def write(changes: Sequence[Change]) -> set[uuid.UUID]:
 
     A change that is found to be written already (the commit's answer was lost) counts as written.
     """
-    with transaction.atomic(savepoint=False), _pipeline() as pipeline:
+    with transaction.atomic(savepoint=False), connection.wrap_database_errors, _pipeline() as pipeline:
         guards = [_guarded_update(change) for change in changes]
         pipeline.sync()
         held = [change for change, guard in zip(changes, guards, strict=True) if guard.rowcount == 1]

@@ -1,21 +1,24 @@
 """Leases: a worker's row, claiming due runs, renewing. Everything here is called with a database at hand."""
 
 import contextlib
+import hashlib
 import os
 import socket
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
+from pathlib import Path
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
-from pydantic import ValidationError
 
 from workflows import changes, transitions
 from workflows.definitions.models import Definition
+from workflows.errors import LeaseLost
 from workflows.models import Run, RunRequest, StepResult, Worker
 from workflows.outcomes import ErrorRecord
 from workflows.states import RunStatus
@@ -26,19 +29,29 @@ A_DAY = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a loop is; a new one is made when its lease was lost."""
+    """Who holds runs. ``machine`` tells whose process ids ``pid`` belongs to: a host name is not enough for that."""
 
     id: uuid.UUID
     kind: str
     host: str
+    machine: str
     pid: int
 
     @classmethod
     def new(cls, kind: str) -> "Identity":
-        return cls(uuid.uuid4(), kind, socket.gethostname(), os.getpid())
+        return cls(uuid.uuid4(), kind, socket.gethostname(), this_machine(), os.getpid())
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.host}:{self.pid}"
+
+
+@cache
+def this_machine() -> str:
+    """A digest of the host's name, its boot and the namespace of process ids (containers of a host differ in it)."""
+    parts = [socket.gethostname()]
+    with contextlib.suppress(OSError):
+        parts += [Path("/proc/sys/kernel/random/boot_id").read_text(), os.readlink("/proc/self/ns/pid")]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 @dataclass(slots=True)
@@ -62,28 +75,32 @@ def database_now() -> datetime:
 
 
 def enter(who: Identity, most: int | None = None) -> bool:
-    """Register a worker, or renew it. False, and nothing done, if ``most`` others of its cluster loop already."""
+    """Register a worker, or renew it. False, and nothing done, if ``most`` others of its cluster claim already."""
     now = database_now()
-    parent = os.getppid()
     with transaction.atomic():
-        if most is not None:
-            siblings = Worker.objects.live(now).filter(kind=who.kind, host=who.host, parent_pid=parent)
-            if siblings.exclude(pk=who.id).count() >= most:
-                return False
+        if most is not None and _siblings(who, now).filter(claiming=True).count() >= most:
+            return False
         Worker.objects.update_or_create(
             pk=who.id,
-            defaults={"expires_at": now + _lease()},
+            defaults={"expires_at": now + _lease(), "claiming": True},
             create_defaults={
                 "kind": who.kind,
                 "host": who.host,
+                "machine": who.machine,
                 "pid": who.pid,
-                "parent_pid": parent,
+                "parent_pid": os.getppid(),
                 "process_started": process_started(who.pid),
                 "started_at": now,
                 "expires_at": now + _lease(),
             },
         )
     return True
+
+
+def claim_no_more(who: Identity) -> bool:
+    """Make room for another loop of the cluster, and end with the last run held; not the only one that claims."""
+    others = _siblings(who, database_now()).filter(claiming=True)
+    return others.exists() and Worker.objects.filter(pk=who.id).update(claiming=False) == 1
 
 
 def leave(who: Identity) -> None:
@@ -97,33 +114,79 @@ def renew(who: Identity) -> bool:
     return Worker.objects.live(now).filter(pk=who.id).update(expires_at=now + _lease()) == 1
 
 
+def disown(who: Identity, run_id: uuid.UUID) -> None:
+    """Let go of one run as if its holder had died: it is taken over, and given up if that helps nothing.
+
+    For a run whose state can't be written; releasing it in good order would be a write of that state.
+    """
+    now = database_now()
+    nobody = Worker.objects.create(
+        kind=who.kind, host=who.host, machine=who.machine, pid=who.pid, started_at=now, expires_at=now
+    )
+    Run.objects.filter(pk=run_id, worker_id=who.id).update(worker=nobody)
+
+
 def requests_for(who: Identity) -> list[RunRequest]:
     """What others ask of the runs that this worker holds, oldest first."""
     return list(RunRequest.objects.filter(run__worker_id=who.id).order_by("pk"))
 
 
-def claim(who: Identity, limit: int, run_ids: Sequence[uuid.UUID] | None = None) -> list[Claimed]:
+def settle_requests(run_id: uuid.UUID | None = None) -> None:
+    """Carry out what was asked of runs that nobody holds by now (of one run, or of all)."""
+    waiting = RunRequest.objects.filter(run__worker__isnull=True).order_by("pk")
+    for request in waiting if run_id is None else waiting.filter(run_id=run_id):
+        with transaction.atomic():
+            run = Run.objects.select_for_update().get(pk=request.run_id)
+            if run.has_ended:
+                request.delete()
+            elif run.worker_id is None:
+                held = transitions.load(run, request.actor)
+                transitions.cancel(held, request.actor, request.pk)
+                transitions.write(held)
+
+
+def look_at(run_ids: Collection[uuid.UUID]) -> tuple[set[uuid.UUID], set[uuid.UUID]]:
+    """Those of the runs that could be claimed now, and those that have not ended."""
+    now = database_now()
+    rows = Run.objects.active().filter(pk__in=run_ids)
+    ready = rows.filter(_claimable(now) | Q(worker__expires_at__lte=now))
+    return set(ready.values_list("pk", flat=True)), set(rows.values_list("pk", flat=True))
+
+
+def orphans_of_web() -> list[uuid.UUID]:
+    """Runs of lost web processes, where no pacemaker lives that would have them taken over."""
+    now = database_now()
+    if Worker.objects.live(now).filter(kind=Worker.Kind.PACEMAKER).exists():
+        return []
+    lost = Run.objects.lease_expired(now).filter(worker__kind=Worker.Kind.WEB)
+    return list(lost.values_list("pk", flat=True)[:100])
+
+
+def claim(who: Identity, limit: int, run_ids: Collection[uuid.UUID] | None = None) -> list[Claimed]:
     """Claim up to ``limit`` runs: due ones, by priority and age, then those whose holder let its lease expire.
 
-    With ``run_ids`` only those. Runs that lost one worker too many are given up here.
+    With ``run_ids`` only those, the reserved ones among them too. Runs that lost one worker too many are given up
+    here. Raises `LeaseLost` if the claimer's own lease has expired: it holds nothing any more.
     """
     now = database_now()
     with transaction.atomic():
-        rows = _locked(_among(Run.objects.due(now), run_ids), limit)
+        if not renew(who):
+            raise LeaseLost(f"the lease of {who} has expired")
+        rows = _locked(_due(now, run_ids), limit)
         taken = [(row, _claim_due(row, who, now)) for row in rows]
         if len(rows) < limit:
-            rows = _locked(_among(Run.objects.lease_expired(now), run_ids), limit - len(rows))
+            rows = _locked(_expired(now, run_ids), limit - len(rows))
             taken += [(row, _take_over(row, who)) for row in rows]
         changes.write([change for _, held in taken if (change := held.take())])
-        return [_loaded(row, held) for row, held in taken if held.status == RunStatus.RUNNING]
+    return [_loaded(row, held) for row, held in taken if held.status == RunStatus.RUNNING]
 
 
-def expire_dead(host: str) -> int:
-    """End the leases of this host's workers whose process is gone. Returns how many."""
+def expire_dead(machine: str) -> int:
+    """End the leases of this machine's workers whose process is gone. Returns how many."""
     now = database_now()
     gone = [
         worker.pk
-        for worker in Worker.objects.live(now).filter(host=host)
+        for worker in Worker.objects.live(now).filter(machine=machine)
         if process_started(worker.pid) != worker.process_started
     ]
     return Worker.objects.filter(pk__in=gone).update(expires_at=now) if gone else 0
@@ -132,26 +195,45 @@ def expire_dead(host: str) -> int:
 def process_started(pid: int) -> int:
     """When a process started, in clock ticks since boot; 0 where that can't be told, -1 if there is no such process."""
     try:
-        with open(f"/proc/{pid}/stat") as file:
-            fields = file.read().rpartition(")")[2].split()
-    except FileNotFoundError:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
         return 0 if not os.path.exists("/proc/self/stat") and _alive(pid) else -1
     return -1 if fields[0] in "ZX" else int(fields[19])
 
 
 def _alive(pid: int) -> bool:
-    with contextlib.suppress(ProcessLookupError):
+    try:
         os.kill(pid, 0)
-        return True
-    return False
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _siblings(who: Identity, now: datetime) -> QuerySet[Worker]:
+    """The other loops of a worker's cluster."""
+    live = Worker.objects.live(now).filter(kind=who.kind, machine=who.machine, parent_pid=os.getppid())
+    return live.exclude(pk=who.id)
 
 
 def _lease() -> timedelta:
     return timedelta(seconds=settings.LEASE_SECONDS)
 
 
-def _among(queryset: QuerySet[Run], run_ids: Sequence[uuid.UUID] | None) -> QuerySet[Run]:
-    return queryset if run_ids is None else queryset.filter(pk__in=run_ids)
+def _due(now: datetime, run_ids: Collection[uuid.UUID] | None) -> QuerySet[Run]:
+    if run_ids is None:
+        return Run.objects.due(now)
+    return Run.objects.filter(_claimable(now), pk__in=run_ids).order_by("id")
+
+
+def _claimable(now: datetime) -> Q:
+    """Due, or reserved for whoever knows the run's id."""
+    reserved = Q(due_at__isnull=True, status=RunStatus.QUEUED)
+    return Q(worker__isnull=True) & (Q(due_at__lte=now) | reserved)
+
+
+def _expired(now: datetime, run_ids: Collection[uuid.UUID] | None) -> QuerySet[Run]:
+    expired = Run.objects.lease_expired(now).order_by("id")
+    return expired if run_ids is None else expired.filter(pk__in=run_ids)
 
 
 def _locked(queryset: QuerySet[Run], limit: int) -> list[Run]:
@@ -169,9 +251,10 @@ def _claim_due(row: Run, who: Identity, now: datetime) -> HeldRun:
 
 
 def _take_over(row: Run, who: Identity) -> HeldRun:
-    held = transitions.load(row, str(who))
+    held = HeldRun.of(row, str(who))
     if not _readable(row, held):
         return held
+    held = transitions.load(row, str(who))
     transitions.take_over(held, who.id, lost=str(row.worker))
     if held.recoveries > settings.MAX_RECOVERIES:
         message = f"the run was given up: {held.recoveries} workers in a row were lost while they worked on it"
@@ -180,13 +263,21 @@ def _take_over(row: Run, who: Identity) -> HeldRun:
 
 
 def _readable(row: Run, held: HeldRun) -> bool:
-    """Whether this release understands the run's definition; if not, the run fails, and others are not held up."""
+    """Whether the run's definition and results can be read; if not, the run fails, and others are not held up."""
     try:
+        if row.epoch:
+            list(row.steps.filter(superseded=False))
         return bool(row.definition)
-    except ValidationError as error:
-        message = f"version {row.version.number} of the definition can't be read by this release: {error}"
+    except ValueError as error:  # pydantic's and json's are ValueErrors
+        message = f"version {row.version.number} of the definition, or a result, can't be read by this release: {error}"
         transitions.fail(held, ErrorRecord("DefinitionError", message))
         return False
+
+
+def reload(who: Identity, run_id: uuid.UUID) -> HeldRun | None:
+    """A held run as it is stored, for a holder whose own picture of it can't be written; None if it is not held."""
+    row = Run.objects.filter(pk=run_id, worker_id=who.id).first()
+    return None if row is None else transitions.load(row, str(who))
 
 
 def _loaded(row: Run, held: HeldRun) -> Claimed:

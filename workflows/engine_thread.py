@@ -15,7 +15,7 @@ from agents.functions.base import AgentSpec, Call
 from workflows import execution
 from workflows.changes import Change
 from workflows.engine import Engine
-from workflows.models import Worker
+from workflows.models import Run, Worker
 
 logger = logging.getLogger(__name__)
 Value = TypeVar("Value")
@@ -27,8 +27,14 @@ _started: "_EngineThread | None" = None
 
 def offer(run_id: uuid.UUID) -> None:
     """Have this process claim and carry out a run; returns at once."""
-    engine_thread = _running()
-    _submit(engine_thread.engine.take([run_id]))
+    running = _running()
+    running.submit(running.engine.take([run_id]))
+
+
+def adopt_orphans() -> None:
+    """Carry on with runs of web processes that were lost, if there are any and nobody else would."""
+    if Run.objects.active().filter(worker__kind=Worker.Kind.WEB).exists():
+        _running()
 
 
 def call_function(agent: AgentSpec, function: str, parameters: dict[str, Any], timeout: float) -> dict[str, Any]:
@@ -36,9 +42,10 @@ def call_function(agent: AgentSpec, function: str, parameters: dict[str, Any], t
 
     Raises what `execution.run_function` raises.
     """
-    engine, offered = _running().engine, catalog.function(agent, function)
+    running, offered = _running(), catalog.function(agent, function)
     call = Call(agent=agent, idempotency_key=f"call:{uuid.uuid4()}")
-    result, _ = _submit(execution.run_function(offered, call, parameters, timeout, engine.world.helpers)).result()
+    helpers = running.engine.world.helpers
+    result, _ = running.submit(execution.run_function(offered, call, parameters, timeout, helpers)).result()
     return result
 
 
@@ -53,8 +60,8 @@ def stop(grace: float) -> None:
     with _lock:
         running, _started = _started, None
     if running is not None:
-        asyncio.run_coroutine_threadsafe(running.engine.finish(grace), running.loop).result()
-        asyncio.run_coroutine_threadsafe(running.engine.close(), running.loop).result()
+        running.submit(running.engine.finish(grace)).result()
+        running.submit(running.engine.close()).result()
         running.loop.call_soon_threadsafe(running.loop.stop)
         running.thread.join()
 
@@ -64,7 +71,12 @@ class _EngineThread:
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self._serve, name="engine", daemon=True)
         self.thread.start()
-        self.engine: Engine = asyncio.run_coroutine_threadsafe(self._make(), self.loop).result()
+        self.engine: Engine = self.submit(self._make()).result()
+
+    def submit(self, coroutine: Coroutine[Any, Any, Value]) -> "Future[Value]":
+        future = asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+        future.add_done_callback(_log_failure)
+        return future
 
     def _serve(self) -> None:
         asyncio.set_event_loop(self.loop)
@@ -72,7 +84,9 @@ class _EngineThread:
         self.loop.close()
 
     async def _make(self) -> Engine:
-        return Engine(Worker.Kind.WEB, capacity=settings.RUNS_PER_WORKER, on_written=_tell)
+        engine = Engine(Worker.Kind.WEB, capacity=settings.RUNS_PER_WORKER, on_written=_tell)
+        engine.begin_chores()
+        return engine
 
 
 def _tell(change: Change) -> None:
@@ -86,12 +100,6 @@ def _running() -> _EngineThread:
         if _started is None:
             _started = _EngineThread()
         return _started
-
-
-def _submit(coroutine: Coroutine[Any, Any, Value]) -> "Future[Value]":
-    future = asyncio.run_coroutine_threadsafe(coroutine, _running().loop)
-    future.add_done_callback(_log_failure)
-    return future
 
 
 def _log_failure(future: "Future[Any]") -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from agents.errors import AgentError, FunctionFailed, error_from_json
 from agents.functions import registry
 from agents.functions.base import AgentSpec, Call, Function
+from agents.plain import clean_text, plain_object
 from workflows import expressions, retries
 from workflows.definitions import callables
 from workflows.definitions.models import CallableName, Definition, RetryPolicy, Step
@@ -33,6 +34,7 @@ class World:
 
     resolve: Callable[[str, str], Awaitable[tuple[AgentSpec, Function]]]
     helpers: HelperPool
+    evaluators: HelperPool  # for expressions, which must not wait behind functions
     expression_seconds: float
     callables: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
 
@@ -69,7 +71,7 @@ async def attempt(
     on_token: Callable[[str], None],
 ) -> Succeeded | Failed:
     """One attempt, stopped after the step's timeout, then its checks. Cancelling stops what is under way."""
-    stream = ready.mask.stream(on_token)
+    stream = ready.mask.stream(lambda text: on_token(clean_text(text)))
     call = Call(
         agent=ready.agent,
         context=scope.context,
@@ -99,7 +101,7 @@ async def fall_back(
     assert fallback is not None
     try:
         if fallback.result is not None:
-            result = await _rendered(fallback.result, scope.names(), world)
+            result = plain_object(await _rendered(fallback.result, scope.names(), world))
             return Succeeded(result, *scope.encode(result), source="fallback")
         assert fallback.agent_id is not None
         assert fallback.function_name is not None
@@ -155,7 +157,8 @@ def record_error(error: Exception, mask: Mask | None = None) -> ErrorRecord:
     if not isinstance(error, AgentError):
         error = FunctionFailed.wrap(error)
     trace = error.trace if isinstance(error, FunctionFailed) else "".join(traceback.format_exception(error))
-    return ErrorRecord(error.code, mask.text(str(error)), mask.text(trace), error.heals, error.retry_after)
+    message, trace = (clean_text(mask.text(text)) for text in (str(error), trace))
+    return ErrorRecord(error.code, message, trace, error.heals, error.retry_after)
 
 
 async def _skipped(step: Step, scope: Scope, world: World) -> Skipped | None:
@@ -196,7 +199,7 @@ async def _evaluate(text: str, names: Mapping[str, Any], world: World) -> Any:
 async def _ask_for_value(job: dict[str, Any], world: World) -> Any:
     limit = world.expression_seconds
     try:
-        answer = await world.helpers.ask(job, timeout=limit)
+        answer = await world.evaluators.ask(job, timeout=limit)
     except TimeoutError:
         text = job.get("expression") or job.get("value")
         raise ExpressionError(f"the expression took longer than {limit:g} s and was stopped: {text!s:.200}") from None
@@ -208,7 +211,8 @@ async def _ask_for_value(job: dict[str, Any], world: World) -> Any:
 async def _rule(rule: Rule, scope: Scope, world: World, *, result: Any = None, with_result: bool = False) -> Any:
     if isinstance(rule, CallableName):
         function = world.callables.get(rule.callable) or callables.get(rule.callable)
-        return function(scope.context, result) if with_result else function(scope.context)
+        arguments = (scope.context, result) if with_result else (scope.context,)
+        return await asyncio.to_thread(function, *arguments)  # a slow one must not hold up other runs
     names = scope.names(result=result) if with_result else scope.names()
     return await _evaluate(rule, names, world)
 
@@ -228,9 +232,10 @@ async def _checked(step: Step, result: dict[str, Any], scope: Scope, world: Worl
     if step.result_processor is None:
         return result
     made = await _rule(step.result_processor, scope, world, result=result, with_result=True)
-    if not isinstance(made, dict):
-        raise ExpressionError(f"a result_processor gives an object, not {made!r:.100}")
-    return made
+    try:
+        return plain_object(made)
+    except ValueError as error:
+        raise ExpressionError(f"a result_processor gives a JSON object: {error}") from None
 
 
 def _match_schema(schema: dict[str, Any], result: dict[str, Any]) -> None:
@@ -269,10 +274,15 @@ def _usage(result: Mapping[str, Any]) -> Usage:
     if not isinstance(usage, Mapping):
         return Usage()
     return Usage(
-        input_tokens=int(usage.get("input_tokens") or 0),
-        output_tokens=int(usage.get("output_tokens") or 0),
+        input_tokens=_bounded(usage.get("input_tokens")),
+        output_tokens=_bounded(usage.get("output_tokens")),
         cost=float(usage.get("cost") or 0),
     )
+
+
+def _bounded(tokens: Any) -> int:
+    """What a server says of its own usage, as far as a column can hold it."""
+    return min(max(int(tokens or 0), 0), 1_000_000_000)
 
 
 def _masked_logs(footprint: Footprint, call: Call, mask: Mask) -> Footprint:

@@ -5,9 +5,15 @@ has Django loaded; all of them die with the process that started them.
 """
 
 import asyncio
+import contextlib
 import json
+import os
 import signal
-from collections.abc import Callable
+import socket
+import sys
+import threading
+import types
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -17,6 +23,7 @@ from workflows.errors import HelperDied
 from workflows.process_group import kill_group
 
 Message = dict[str, Any]
+_starting = threading.Lock()
 
 
 class _Helper:
@@ -28,8 +35,12 @@ class _Helper:
         self._connection: Connection
         self._connection, other_end = context.Pipe()
         self._process = context.Process(target=serve, args=(other_end,), daemon=True)
-        self._process.start()
+        with _no_main_module():
+            self._process.start()
         other_end.close()
+
+    def is_alive(self) -> bool:
+        return self._process.is_alive()
 
     def converse(self, job: bytes, on_message: Callable[[Message], None]) -> Message:
         """Send a job and wait for its answer; blocks. Raises `HelperDied`."""
@@ -55,12 +66,27 @@ class _Helper:
     def kill(self) -> None:
         if self._process.pid is not None:
             kill_group(self._process.pid)
+        # What the function started and led out of the group may hold the pipe open: wake whoever reads from it.
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(self._connection.fileno())) as pipe:
+            pipe.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Kill it, and wait until it is gone."""
         self.kill()
         self._process.join(5)
         self._connection.close()
+
+
+@contextlib.contextmanager
+def _no_main_module() -> Iterator[None]:
+    """Keep multiprocessing from running the main script again in a helper: it needs nothing of it, and a script
+    without ``if __name__ == "__main__"`` would start its run once more."""
+    with _starting:
+        main, sys.modules["__main__"] = sys.modules["__main__"], types.ModuleType("__main__")
+        try:
+            yield
+        finally:
+            sys.modules["__main__"] = main
 
 
 class HelperPool:
@@ -83,7 +109,7 @@ class HelperPool:
         loop = asyncio.get_running_loop()
         encoded = json.dumps(job).encode()
         async with self._slots:
-            helper = self._idle.pop() if self._idle else await self._in_thread(_Helper)
+            helper = self._take_idle() or await self._in_thread(_Helper)
             try:
                 async with asyncio.timeout(timeout):
                     answer: Message = await self._in_thread(
@@ -95,6 +121,14 @@ class HelperPool:
                 raise
             self._idle.append(helper)
             return answer
+
+    def _take_idle(self) -> _Helper | None:
+        while self._idle:
+            helper = self._idle.pop()
+            if helper.is_alive():
+                return helper
+            self._executor().submit(helper.close)
+        return None
 
     async def close(self) -> None:
         """Kill all helpers and wait until they are gone."""

@@ -30,7 +30,7 @@ def run(
     ``on_written`` is called, in another thread, with each change as it has been written.
     """
     set_up_if_new()
-    started = runs.start(_unlisted(definition, actor), dict(input or {}), trigger="python", actor=actor, wake=False)
+    started = runs.start(_unlisted(definition, actor), dict(input or {}), trigger="python", actor=actor, reserved=True)
     failure: list[BaseException] = []
 
     def carry_out() -> None:  # in a thread, so that it works where an event loop runs already, as in a notebook
@@ -70,7 +70,6 @@ async def _carry_out(
             due = (row.due_at - timezone.now()).total_seconds() if row.due_at else 0.2
             await asyncio.sleep(min(max(due, 0.05), 1))
     finally:
-        await engine.leave()
         await engine.close()
 
 

@@ -53,6 +53,15 @@ class Ledger:
         value: Value = await self._ask(_Job(self._loop.create_future(), call=lambda: function(*arguments)))
         return value
 
+    async def insist(self, function: Callable[..., Value], *arguments: Any) -> Value:
+        """`call`, tried again as long as the database is away."""
+        while True:
+            try:
+                return await self.call(function, *arguments)
+            except (OperationalError, InterfaceError) as error:
+                logger.warning("The database does not answer, will be asked again: %s", error)
+                await asyncio.sleep(LONGEST_PAUSE / 4)
+
     async def close(self) -> None:
         """Wait for what was asked for, then close the connection."""
         self._closing = True
@@ -108,9 +117,15 @@ class Ledger:
             if job.change.run_id in lost:
                 answers.append((job, None, LeaseLost(f"run {job.change.run_id} is held by another worker")))
             else:
-                self._on_written(job.change)
+                self._tell(job.change)
                 answers.append((job, None, None))
         self._answer(answers)
+
+    def _tell(self, change: Change) -> None:
+        try:
+            self._on_written(change)
+        except Exception:
+            logger.exception("A listener failed; what was written stays written")
 
     def _persistently(self, group: list[Change]) -> set[Any]:
         pause, since = 0.02, time.monotonic()

@@ -23,6 +23,11 @@ class Usage:
     output_tokens: int = 0
     cost: float = 0.0
 
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            self.input_tokens + other.input_tokens, self.output_tokens + other.output_tokens, self.cost + other.cost
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Footprint:

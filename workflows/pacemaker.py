@@ -5,6 +5,7 @@ guarded statement. It also watches its own django-q2 cluster, which can look ali
 killed while it waits for a task leaves the cluster's queue locked).
 """
 
+import contextlib
 import logging
 import multiprocessing
 import os
@@ -26,6 +27,7 @@ logger = logging.getLogger(__name__)
 TICK = 1.0
 SWEEP_EVERY = 10.0
 STUCK_AFTER = timedelta(seconds=3)  # a due run that nobody claims for so long, though no loop is at work here
+STUCK_TICKS = 3
 STARTING = 10.0  # seconds that a cluster gets to come up
 STOP_MARGIN = 3.0  # seconds beyond the grace after which what is left is killed
 
@@ -49,16 +51,22 @@ class Cluster:
 
     def stop(self, grace: float) -> None:
         """Have the loops end within ``grace`` seconds; then kill whatever is left."""
-        for pid in _loops():
-            os.kill(pid, signal.SIGTERM)
-        if self.is_alive():
-            os.kill(self.pid, signal.SIGTERM)
+        for pid in [*self._loops(), self.pid]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
         self._process.join(grace + STOP_MARGIN)
         self.kill()
 
     def kill(self) -> None:
         kill_group(self.pid)
         self._process.join()
+
+    def _loops(self) -> list[int]:
+        """Process ids of its loops; they handle SIGTERM themselves, which django-q2 does not pass on."""
+        try:
+            return [worker.pid for worker in _loops_here() if _group_of(worker.pid) == self.pid]
+        except DatabaseError:
+            return []
 
 
 class Pacemaker:
@@ -69,7 +77,8 @@ class Pacemaker:
         self._cluster = Cluster()
         self._stop = threading.Event()
         self._swept = 0.0
-        self._database_away = False
+        self._failing = False
+        self._stuck_ticks = 0
 
     def stop(self) -> None:
         self._stop.set()
@@ -86,19 +95,19 @@ class Pacemaker:
     def _tick_safely(self) -> None:
         try:
             self._tick()
-        except DatabaseError as error:
-            if not self._database_away:
-                logger.error("The database can't be reached; trying every second: %s", error)
-            self._database_away = True
+        except Exception as error:  # whatever it is, a machine without pacemaker would be worse
+            if not self._failing:
+                logger.error("The pacemaker can't look after the runs, and tries every second: %s", error)
+            self._failing = True
             connections.close_all()
         else:
-            if self._database_away:
-                logger.info("The database can be reached again.")
-            self._database_away = False
+            if self._failing:
+                logger.info("The pacemaker looks after the runs again.")
+            self._failing = False
 
     def _tick(self) -> None:
         claims.enter(self._who)
-        claims.expire_dead(self._who.host)
+        claims.expire_dead(self._who.machine)
         now = claims.database_now()
         if Run.objects.due(now).exists() or Run.objects.lease_expired(now).exists():
             dispatch.ring()
@@ -110,12 +119,18 @@ class Pacemaker:
     def _watch_cluster(self, now: datetime) -> None:
         if not self._cluster.is_alive():
             logger.error("The django-q2 cluster has ended; a fresh one is started.")
-        elif time.monotonic() - self._cluster.started < STARTING or not _is_stuck(now):
+        elif not self._is_stuck(now):
             return
         else:
             logger.error("The django-q2 cluster takes no tasks though runs are due; a fresh one takes its place.")
         old, self._cluster = self._cluster, Cluster()
         old.kill()
+
+    def _is_stuck(self, now: datetime) -> bool:
+        """Runs are due for some seconds, and for some ticks nobody here claims, though every tick rings."""
+        idle = Run.objects.due(now - STUCK_AFTER).exists() and not any(loop.claiming for loop in _loops_here())
+        self._stuck_ticks = self._stuck_ticks + 1 if idle else 0
+        return self._stuck_ticks >= STUCK_TICKS and time.monotonic() - self._cluster.started > STARTING
 
     def _leave(self) -> None:
         try:
@@ -124,18 +139,17 @@ class Pacemaker:
             logger.warning("The database could not be told that this worker stops: %s", error)
 
 
-def _is_stuck(now: datetime) -> bool:
-    return Run.objects.due(now - STUCK_AFTER).exists() and not _loops()
+def _loops_here() -> list[Worker]:
+    """The loops at work on this machine."""
+    live = Worker.objects.live(claims.database_now()).filter(kind=Worker.Kind.WORKER)
+    return list(live.filter(machine=claims.this_machine()))
 
 
-def _loops() -> list[int]:
-    """Process ids of the loops at work on this machine."""
+def _group_of(pid: int) -> int | None:
     try:
-        live = Worker.objects.live(claims.database_now()).filter(kind=Worker.Kind.WORKER)
-        rows = list(live.filter(host=claims.Identity.new("").host))
-    except DatabaseError:
-        return []
-    return [row.pid for row in rows if claims.process_started(row.pid) == row.process_started]
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return None
 
 
 def _cluster() -> None:

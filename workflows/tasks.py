@@ -2,15 +2,17 @@
 
 import asyncio
 import signal
+from datetime import timedelta
 
 from django.conf import settings
 from django.db import connections
 
-from workflows import claims, runs
+from workflows import claims
 from workflows.engine import Engine
 from workflows.models import RunRequest, StreamText, Worker
 from workflows.states import RUN_ENDED
 
+KEEP_TEXT = timedelta(seconds=10)
 LOOP_SECONDS = 600  # after so long a loop claims no more, so that django-q2 can recycle its process
 
 
@@ -31,8 +33,9 @@ async def _loop() -> None:
 
 def sweep() -> None:
     """Put away what lost workers left: requests that nobody reads, streamed text of ended runs, old worker rows."""
-    runs.settle_requests()
+    claims.settle_requests()
     RunRequest.objects.filter(run__status__in=RUN_ENDED).delete()
-    StreamText.objects.filter(run__status__in=RUN_ENDED).delete()
+    # Not at once: whoever follows a run reads its last text after its end.
+    StreamText.objects.filter(run__ended_at__lt=claims.database_now() - KEEP_TEXT).delete()
     day_ago = claims.database_now() - claims.A_DAY
     Worker.objects.filter(expires_at__lt=day_ago, runs__isnull=True).delete()

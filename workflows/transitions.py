@@ -18,8 +18,16 @@ from workflows.changes import Change, Encoded
 from workflows.errors import IllegalTransition, LeaseLost
 from workflows.models import Run
 from workflows.models.run import StepResult, idempotency_key
-from workflows.outcomes import ErrorRecord, Failed, Footprint, RetryAt, Skipped, Succeeded
-from workflows.states import RUN_TRANSITIONS, STEP_ENDED, STEP_FAILED, STEP_TRANSITIONS, RunStatus, StepStatus
+from workflows.outcomes import ErrorRecord, Failed, Footprint, RetryAt, Skipped, Succeeded, Usage
+from workflows.states import (
+    RUN_ENDED,
+    RUN_TRANSITIONS,
+    STEP_ENDED,
+    STEP_FAILED,
+    STEP_TRANSITIONS,
+    RunStatus,
+    StepStatus,
+)
 
 RUN_COLUMNS = (
     "successful_steps", "failed_steps", "skipped_steps", "retried_steps", "input_tokens", "output_tokens", "cost",
@@ -38,6 +46,8 @@ class HeldStep:
     started_at: datetime | None = None
     attempt_started_at: datetime | None = None
     duration_ms: float = 0
+    usage: Usage = field(default_factory=Usage)
+    logs: list[dict[str, Any]] = field(default_factory=list)
     stored: bool = False
 
     @classmethod
@@ -50,6 +60,8 @@ class HeldStep:
             discards=row.discards,
             started_at=row.started_at,
             duration_ms=row.duration_ms,
+            usage=Usage(row.input_tokens, row.output_tokens, row.cost),
+            logs=row.logs,
             stored=True,
         )
 
@@ -93,6 +105,11 @@ class HeldRun:
 
     def step(self, path: str) -> HeldStep:
         return self.steps.setdefault(path, HeldStep(path))
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the run goes on, here or elsewhere."""
+        return self.status not in RUN_ENDED
 
     def idempotency_key(self, path: str) -> str:
         return idempotency_key(self.id, path, self.step(path).discards)
@@ -237,7 +254,8 @@ def retry_step(run: HeldRun, path: str, outcome: RetryAt) -> None:
     if step.failed_attempts == 0:
         run.counts["retried_steps"] += 1
     _end_attempt(run, step, outcome.footprint, error=outcome.error, retry_in=outcome.delay)
-    _store_step(run, step, {"status": step.status, "attempts": step.attempts} | _error_columns(outcome.error))
+    columns = {"status": step.status, "attempts": step.attempts, "logs": step.logs}
+    _store_step(run, step, columns | _error_columns(outcome.error))
     _count(run)
     _event(
         run,
@@ -375,6 +393,8 @@ def _end_attempt(
     if retry_in is not None:
         attempt["retry_in"] = round(retry_in, 3)
     step.attempts.append(attempt)
+    step.usage += footprint.usage
+    step.logs = step.logs + footprint.logs
     run.counts["input_tokens"] += footprint.usage.input_tokens
     run.counts["output_tokens"] += footprint.usage.output_tokens
     run.counts["cost"] += footprint.usage.cost
@@ -389,10 +409,10 @@ def _end_step(run: HeldRun, step: HeldStep, columns: dict[str, Any], footprint: 
         "ended_at": timezone.now(),
         "ended_seq": run.seq,
         "duration_ms": round(step.duration_ms, 3),
-        "logs": footprint.logs,
-        "input_tokens": footprint.usage.input_tokens,
-        "output_tokens": footprint.usage.output_tokens,
-        "cost": footprint.usage.cost,
+        "logs": step.logs,
+        "input_tokens": step.usage.input_tokens,
+        "output_tokens": step.usage.output_tokens,
+        "cost": step.usage.cost,
         "cpu_seconds": footprint.cpu_seconds,
         "peak_memory_bytes": footprint.peak_memory_bytes,
     }
@@ -407,7 +427,7 @@ def _end_steps(run: HeldRun, status: StepStatus, error: ErrorRecord) -> None:
     """End every step that is under way, between attempts or waiting."""
     for step in run.steps.values():
         if step.status not in STEP_ENDED and step.stored:
-            began = step.status == StepStatus.RUNNING
+            began = step.status == StepStatus.RUNNING and len(step.attempts) < step.attempt
             _move_step(step, status)
             if began:
                 _end_attempt(run, step, Footprint(), error=error)

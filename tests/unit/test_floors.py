@@ -65,6 +65,9 @@ FLOORS: dict[int, list[str]] = {
     6: [
         "workflows/claims.py",
         "workflows/ledger.py",
+        "workflows/attempt_texts.py",
+        "workflows/lease.py",
+        "workflows/run_task.py",
         "workflows/engine.py",
         "workflows/engine_thread.py",
     ],

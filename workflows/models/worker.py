@@ -27,6 +27,8 @@ class Worker(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     kind = models.CharField(max_length=10, choices=Kind.choices)
     host = models.CharField(max_length=200)
+    machine = models.CharField(max_length=64, default="")  # whose process ids `pid` belongs to
+    claiming = models.BooleanField(default=True)  # false: it ends with its last run
     pid = models.PositiveIntegerField()
     parent_pid = models.PositiveIntegerField(default=0)  # the cluster that a loop belongs to
     # When the process started, in clock ticks since boot: tells a reused pid from the process that registered.

@@ -1,0 +1,65 @@
+"""The lease of one loop: registering, renewing, and knowing by its own clock when it must stop."""
+
+import asyncio
+import logging
+import time
+
+from django.conf import settings
+
+from workflows import claims
+from workflows.claims import Identity
+from workflows.ledger import Ledger
+
+logger = logging.getLogger(__name__)
+
+MARGIN = 3.0  # seconds before the lease's end at which work stops that could not renew
+
+
+class Lease:
+    """Belongs to one event loop. Every loss makes a new `Identity`: what the old one held may be held by others."""
+
+    def __init__(self, ledger: Ledger, kind: str) -> None:
+        self.who = Identity.new(kind)
+        self._ledger = ledger
+        self._entered = False
+        self._until = 0.0  # by this process's own clock
+        self._one = asyncio.Lock()
+
+    @property
+    def is_good(self) -> bool:
+        """Whether what is held may be worked on."""
+        return self._entered and time.monotonic() < self._until
+
+    async def ensure(self, most: int | None = None) -> bool:
+        """Have a good lease. False if ``most`` other loops of the cluster claim already. Raises DatabaseError."""
+        async with self._one:
+            if self.is_good:
+                return True
+            if self._entered:
+                self.who = Identity.new(self.who.kind)
+            asked = time.monotonic()
+            self._entered = await self._ledger.call(claims.enter, self.who, most)
+            self._prolonged(asked)
+            return self._entered
+
+    async def renew(self) -> bool:
+        """Prolong it; False if it had expired. Raises DatabaseError."""
+        asked = time.monotonic()
+        if not await self._ledger.call(claims.renew, self.who):
+            return False
+        self._prolonged(asked)
+        return True
+
+    def lose(self, why: str) -> None:
+        """It does not hold any more; the next `ensure` begins a new one."""
+        logger.error("Worker %s lost its lease: %s.", self.who, why)
+        self._until = 0.0
+
+    async def leave(self) -> None:
+        """Let it end now."""
+        if self._entered:
+            await self._ledger.call(claims.leave, self.who)
+            self._until = 0.0
+
+    def _prolonged(self, since: float) -> None:
+        self._until = since + settings.LEASE_SECONDS - MARGIN

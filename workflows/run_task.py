@@ -1,0 +1,284 @@
+"""One run in a loop: its steps in order, each prepared, attempted, judged and written, until it ends or is let go."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from django.conf import settings
+from django.utils import timezone
+
+from workflows import claims, execution, transitions
+from workflows.attempt_texts import AttemptTexts
+from workflows.claims import Claimed, Identity
+from workflows.definitions.models import Step
+from workflows.errors import LeaseLost, RunDeadlineExceeded
+from workflows.execution import Ready, World
+from workflows.ledger import Ledger
+from workflows.outcomes import ErrorRecord, Failed, Skipped, Succeeded
+from workflows.scope import Scope
+from workflows.states import STEP_ENDED, STEP_FAILED, StepStatus
+from workflows.transitions import HeldRun
+
+logger = logging.getLogger(__name__)
+
+PARK_FROM = 5.0  # waits of at least so many seconds hold nothing
+
+Ending = Callable[[HeldRun], None]
+
+
+@dataclass(slots=True)
+class Means:
+    """What a run needs of its loop."""
+
+    ledger: Ledger
+    world: World
+    texts: AttemptTexts
+    is_stopping: Callable[[], bool]
+
+
+class _Parked(Exception):
+    """The run waits without a holder; its task ends."""
+
+
+class RunTask:
+    """Carries out one claimed run. `interrupt` ends it early; whatever happens, nothing of it is left held."""
+
+    def __init__(self, claimed: Claimed, who: Identity, means: Means) -> None:
+        self.held = claimed.held
+        self.who = who
+        self.task: asyncio.Task[None] | None = None
+        self._claimed = claimed
+        self._definition = claimed.definition
+        self._means = means
+        self._begun = False
+        self._ending: Ending | None = None
+        self._interrupted = False
+        self._final = False  # its last change is on the way: too late to interrupt
+
+    def interrupt(self, ending: Ending | None) -> None:
+        """Stop what is under way and write ``ending``; with None the lease is lost, and nothing may be written."""
+        if self._interrupted or self._final:
+            return
+        self._interrupted, self._ending = True, ending
+        if self._begun and self.task is not None:  # else it is seen at the task's first turn
+            self.task.cancel()
+
+    async def carry_out(self) -> None:
+        try:
+            await self._work()
+        except LeaseLost:
+            logger.warning("Run %s is held by another worker now; its work here stops.", self.held.id)
+        except Exception as error:
+            await self._rescue(error)
+
+    async def _work(self) -> None:
+        try:
+            if self._interrupted:
+                raise asyncio.CancelledError
+            self._begun = True
+            self._scope = _scope(self._claimed)
+            async with asyncio.timeout(_seconds_until(self.held.deadline_at)):
+                await self._advance()
+        except TimeoutError:
+            if not self._final:
+                await self._end(lambda held: transitions.time_out(held, self._deadline_exceeded()))
+        except asyncio.CancelledError:
+            if self._ending is not None:
+                await self._end(self._ending)
+        except _Parked:
+            pass
+
+    async def _rescue(self, error: Exception) -> None:
+        """A defect must not leave a run that nobody carries on: it fails, and says why.
+
+        What is held here may be ahead of what is stored, so the stored state is failed. If that can't be written
+        either, the run is let go as if this worker had died, and others try until it is given up.
+        """
+        logger.error("Run %s can't be carried on", self.held.id, exc_info=error)
+        ledger = self._means.ledger
+        try:
+            stored = await ledger.insist(claims.reload, self.who, self.held.id)
+            if stored is not None:
+                transitions.fail(stored, execution.record_error(error))
+                await ledger.commit(stored.take())
+        except Exception:
+            logger.exception("Run %s can't even be failed; it is let go", self.held.id)
+            await ledger.insist(claims.disown, self.who, self.held.id)
+
+    async def _end(self, ending: Ending) -> None:
+        """Write the last change of this task."""
+        self._final = True
+        self.held.open().texts += self._means.texts.end(self.held.id)
+        ending(self.held)
+        await self._commit()
+        if self.held.is_open:  # let go, not ended: what was asked of its holder meanwhile is nobody's business else
+            await self._means.ledger.insist(claims.settle_requests, self.held.id)
+
+    async def _commit(self) -> None:
+        await self._means.ledger.commit(self.held.take())
+
+    def _deadline_exceeded(self) -> ErrorRecord:
+        limit = self._definition.max_execution_time_seconds
+        error = RunDeadlineExceeded(f"the run took longer than max_execution_time_seconds ({limit:g} s)")
+        return execution.record_error(error)
+
+    # --- Its steps ---------------------------------------------------------------------------------------------------
+
+    async def _advance(self) -> None:
+        """The steps that have not ended, in order; then the run's end."""
+        for step in self._definition.steps:
+            if step.step_id in self._scope.steps:
+                continue
+            if self._means.is_stopping():
+                await self._end(lambda held: transitions.release(held, "the worker stops"))
+                return
+            error = await self._step(step)
+            if error is not None and self._definition.stop_on_failure and not step.continue_on_failure:
+                record = ErrorRecord(error.code, f"step {step.step_id} failed: {error.message}")
+                await self._end(partial(transitions.fail, error=record))
+                return
+        last = self._definition.steps[-1].step_id
+        keep_only = None if self._definition.save_intermediate_results else last
+        await self._end(lambda held: transitions.complete(held, keep_only))
+
+    async def _step(self, step: Step) -> ErrorRecord | None:
+        """Carry out one step. Returns the error it failed with."""
+        held, path = self.held, step.step_id
+        begun = held.step(path).status != StepStatus.PENDING
+        ready = await execution.prepare(step, self._scope, self._means.world, begun=begun)
+        columns = _columns(step, ready)
+        if isinstance(ready, Skipped):
+            transitions.skip_step(held, path, ready, columns)
+            return self._record(step, ready)
+        if isinstance(ready, Failed):
+            transitions.fail_step(held, path, ready, columns)
+            return self._record(step, ready)
+        outcome = await self._attempts(step, ready, columns)
+        if isinstance(outcome, Failed) and step.fallback is not None:
+            outcome = await self._fall_back(step, outcome)
+        held.open().texts += self._means.texts.end(held.id)
+        if isinstance(outcome, Succeeded):
+            transitions.complete_step(held, path, outcome)
+        else:
+            transitions.fail_step(held, path, outcome)
+        return self._record(step, outcome)
+
+    async def _attempts(self, step: Step, ready: Ready, columns: dict[str, Any]) -> Succeeded | Failed:
+        held, path = self.held, step.step_id
+        await self._pause(path, _retry_due(held, path))
+        while True:
+            transitions.start_step(held, path, columns)
+            await self._commit()
+            outcome = await execution.attempt(
+                self._definition, step, ready, self._scope, self._means.world, **self._call_options(path)
+            )
+            if isinstance(outcome, Succeeded):
+                return outcome
+            failed_attempts = held.step(path).failed_attempts
+            judged = execution.judge(self._definition.retry_for(step), step, outcome, failed_attempts)
+            if isinstance(judged, Failed):
+                return judged
+            held.open().texts += self._means.texts.end(held.id)
+            transitions.retry_step(held, path, judged)
+            await self._pause(path, _retry_due(held, path))
+
+    async def _fall_back(self, step: Step, failed: Failed) -> Succeeded | Failed:
+        """The fallback's result in place of the failure; both errors if it fails too."""
+        outcome = await execution.fall_back(
+            self._definition, step, self._scope, self._means.world, **self._call_options(step.step_id)
+        )
+        if isinstance(outcome, Succeeded):
+            return outcome
+        message = f"{failed.error.message}; the fallback failed too: {outcome.error.message}"
+        return Failed(ErrorRecord(failed.error.code, message, failed.error.trace), outcome.footprint)
+
+    async def _pause(self, path: str, due: datetime | None) -> None:
+        """Wait for a retry: short waits here, long ones without holding the run."""
+        delay = (due - timezone.now()).total_seconds() if due else 0
+        if due is None or delay <= 0:
+            return
+        if delay >= PARK_FROM:
+            await self._end(lambda held: transitions.park(held, due, f"{path} is tried again"))
+            raise _Parked
+        await self._commit()
+        await asyncio.sleep(delay)
+
+    def _call_options(self, path: str) -> dict[str, Any]:
+        text = self._means.texts.begin(self.held.id, path, self.held.step(path).attempt)
+        return {"idempotency_key": self.held.idempotency_key(path), "on_token": text.write}
+
+    def _record(self, step: Step, outcome: Succeeded | Failed | Skipped) -> ErrorRecord | None:
+        """Tell the scope how a step ended."""
+        held = self.held.step(step.step_id)
+        error = outcome.error if isinstance(outcome, Failed) else None
+        record = _step_record(
+            outcome.result if isinstance(outcome, Succeeded) else None,
+            held.status,
+            error.message if error else None,
+            held.attempt,
+            held.duration_ms,
+        )
+        self._scope.add(step.step_id, record, outcome.sizes if isinstance(outcome, Succeeded) else None)
+        return error
+
+
+def _scope(claimed: Claimed) -> Scope:
+    row = claimed.row
+    scope = Scope(
+        claimed.definition,
+        row.input,
+        run={"id": str(row.pk), "attempt": row.attempt, "started_at": _iso(claimed.held.started_at)},
+        version=row.version.number,
+        limit=settings.CONTEXT_MAX_BYTES,
+    )
+    for step in claimed.steps:
+        if step.status in STEP_ENDED:
+            error = step.error_message if step.status in STEP_FAILED else None
+            scope.add(step.path, _step_record(step.result, step.status, error, step.attempt, step.duration_ms))
+    return scope
+
+
+def _step_record(
+    result: dict[str, Any] | None, status: str, error: str | None, attempts: int, duration_ms: float
+) -> dict[str, Any]:
+    """What expressions see under ``steps.<id>``."""
+    return {
+        "result": result,
+        "status": str(status),
+        "error": error,
+        "attempts": attempts,
+        "duration_ms": round(duration_ms, 3),
+    }
+
+
+def _columns(step: Step, ready: Ready | Skipped | Failed) -> dict[str, Any]:
+    columns: dict[str, Any] = {
+        "step_id": step.step_id,
+        "name": step.name,
+        "agent": step.agent_id,
+        "function": step.function_name,
+    }
+    if isinstance(ready, Ready):
+        columns |= {"agent": ready.agent.name, "parameters": ready.stored}
+    return columns
+
+
+def _retry_due(held: HeldRun, path: str) -> datetime | None:
+    """When a step that is between attempts is to be tried again."""
+    step = held.step(path)
+    if step.status != StepStatus.RETRYING or not step.attempts:
+        return None
+    last = step.attempts[-1]
+    return datetime.fromisoformat(last["ended_at"]) + timedelta(seconds=last.get("retry_in", 0))
+
+
+def _seconds_until(deadline: datetime | None) -> float | None:
+    return None if deadline is None else (deadline - timezone.now()).total_seconds()
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None
