@@ -1,6 +1,7 @@
 """What stands around Django in the web process: a guard of the body's size, and an orderly end."""
 
 import asyncio
+import logging
 import signal
 import sys
 import threading
@@ -16,8 +17,11 @@ from asgiref.typing import (
 )
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
+from django.db import DatabaseError, connections
 
 from kolosal.error_handler import refusal_of
+
+logger = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 10
 
@@ -42,11 +46,24 @@ async def _live(receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         message = await receive()
         if message["type"] == "lifespan.startup":
             _let_go_at_signals()
+            await asyncio.to_thread(_adopt_orphans)
             await send({"type": "lifespan.startup.complete"})
         elif message["type"] == "lifespan.shutdown":
             await asyncio.to_thread(_stop)
             await send({"type": "lifespan.shutdown.complete"})
             return
+
+
+def _adopt_orphans() -> None:
+    """Go on with runs of a web process that was lost, where no worker does."""
+    from workflows import engine_thread
+
+    try:
+        engine_thread.adopt_orphans()
+    except DatabaseError as error:
+        logger.warning("Runs of lost web processes can't be looked for: %s", error)
+    finally:
+        connections.close_all()
 
 
 def _let_go_at_signals() -> None:

@@ -158,6 +158,8 @@ def orphans_of_web() -> list[uuid.UUID]:
     now = database_now()
     if Worker.objects.live(now).filter(kind=Worker.Kind.PACEMAKER).exists():
         return []
+    expire_dead(this_machine())  # which a pacemaker would have done
+    now = database_now()
     lost = Run.objects.lease_expired(now).filter(worker__kind=Worker.Kind.WEB)
     return list(lost.values_list("pk", flat=True)[:100])
 

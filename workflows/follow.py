@@ -141,7 +141,8 @@ class _Poller:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._following: set[_Following] = set()
-        self._run_ids: frozenset[uuid.UUID] = frozenset()
+        self._streamed: frozenset[uuid.UUID] = frozenset()
+        self._awaited: frozenset[uuid.UUID] = frozenset()
         self._thread: threading.Thread | None = None
         self._poked = False
         self._stopping = False
@@ -158,8 +159,9 @@ class _Poller:
         with self._changed:
             self._set(self._following - {one})
 
-    def poke(self, run_id: uuid.UUID | None) -> None:
-        if run_id is None or run_id in self._run_ids:
+    def poke(self, run_id: uuid.UUID | None, moved: bool = True) -> None:
+        """Look at once. Whoever waits for a run to settle need not hear of its steps: only if it has ``moved``."""
+        if run_id is None or run_id in self._streamed or (moved and run_id in self._awaited):
             with self._changed:
                 self._poke()
 
@@ -174,7 +176,8 @@ class _Poller:
 
     def _set(self, following: set[_Following]) -> None:
         self._following = following
-        self._run_ids = frozenset(one.run_id for one in following)
+        self._streamed = frozenset(one.run_id for one in following if isinstance(one, _Stream))
+        self._awaited = frozenset(one.run_id for one in following if isinstance(one, _Waiter))
 
     def _poke(self) -> None:
         self._poked = True
@@ -216,7 +219,7 @@ _poller = _Poller()
 
 
 def _written(change: Change) -> None:
-    _poller.poke(change.run_id)
+    _poller.poke(change.run_id, moved="status" in change.run)
 
 
 engine_thread.on_written(_written)
@@ -232,7 +235,7 @@ def _look(following: Sequence[_Following]) -> None:
     for batch in _batches(waiters):
         statuses = dict(Run.objects.filter(pk__in={one.run_id for one in batch}).values_list("pk", "status"))
         for waiter in batch:
-            waiter.see(statuses[waiter.run_id])
+            waiter.see(statuses.get(waiter.run_id, RunStatus.CANCELLED))  # a deleted run has settled, too
     for streams in _batches([one for one in following if isinstance(one, _Stream) and one.wants_more]):
         _look_at_streams(streams)
 
