@@ -77,7 +77,7 @@ def test_no_ended_run_or_step_leaves_its_state_but_by_retry() -> None:
         lambda run: transitions.skip_step(run, "b", Skipped("precondition"), dict(COLUMNS)),
     ],
 )
-def test_a_step_ends_once(ending) -> None:  # type: ignore[no-untyped-def]
+def test_a_step_ends_once(ending) -> None:
     run = held()
     transitions.start_step(run, "a", dict(COLUMNS))
     ending(run)

@@ -17,8 +17,9 @@ from tests.factories import make_workflow, run_to_end, step
 from workflows import changes, claims, runs
 from workflows.claims import Identity
 from workflows.engine import Engine
+from workflows.errors import LeaseLost
 from workflows.helper_processes import HelperPool
-from workflows.models import Event, Run, StepResult, Worker
+from workflows.models import Event, Run, RunRequest, StepResult, Worker
 
 
 def start(*steps: dict) -> Run:
@@ -69,7 +70,7 @@ def test_what_a_store_cannot_hold_does_not_stop_a_run() -> None:
 def test_a_run_whose_change_cannot_be_written_fails_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     original, refused = changes.write, []
 
-    def write(group):  # type: ignore[no-untyped-def]
+    def write(group):
         if not refused and any("a" in change.new_steps for change in group):
             refused.append(group)
             raise ValueError("the store refuses this")
@@ -84,7 +85,7 @@ def test_a_run_whose_change_cannot_be_written_fails_and_says_so(monkeypatch: pyt
 def test_a_database_that_is_away_for_a_moment_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     original, failures = changes.write, iter(range(3))
 
-    def write(group):  # type: ignore[no-untyped-def]
+    def write(group):
         if next(failures, None) is not None:
             raise OperationalError("gone")
         return original(group)
@@ -121,7 +122,7 @@ def test_an_expired_worker_can_claim_nothing() -> None:
     who = Identity.new("local")
     claims.enter(who)
     Worker.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
-    with pytest.raises(claims.LeaseLost):
+    with pytest.raises(LeaseLost):
         claims.claim(who, 1)
 
 
@@ -148,7 +149,7 @@ def test_a_run_that_is_cancelled_before_its_first_turn_is_cancelled() -> None:
     async def script(engine: Engine) -> None:
         original = engine._begin
 
-        async def begin(claimed):  # type: ignore[no-untyped-def]
+        async def begin(claimed):
             await original(claimed)
             engine._active[run.pk].interrupt(lambda held: claims.transitions.cancel(held, "ann"))
 
@@ -171,11 +172,11 @@ def test_a_cancel_that_comes_while_a_run_parks_is_not_forgotten() -> None:
 
     in_engine(script)
     run.refresh_from_db()
-    runs.RunRequest.objects.create(run=run, verb="cancel", actor="ann")
+    RunRequest.objects.create(run=run, verb="cancel", actor="ann")
     claims.settle_requests()
     run.refresh_from_db()
     assert run.status == "cancelled"
-    assert not runs.RunRequest.objects.exists()
+    assert not RunRequest.objects.exists()
 
 
 def test_a_parked_run_of_a_web_process_goes_on_when_it_is_due(tmp_path: Path) -> None:

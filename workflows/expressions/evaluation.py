@@ -133,9 +133,7 @@ def compile(text: str) -> Expression:
     """
     bare = _without_braces(text)
     if len(bare) > MAX_LENGTH:
-        raise ExpressionError(
-            f"the expression has {len(bare):,} characters; at most {MAX_LENGTH:,} are allowed"
-        )
+        raise ExpressionError(f"the expression has {len(bare):,} characters; at most {MAX_LENGTH:,} are allowed")
     if not bare.strip():
         raise ExpressionError("the expression is empty", expression=text, offset=0)
     return _checked(Expression(bare, _program(bare)))

@@ -79,10 +79,7 @@ def missing_key(text: str, reading: Reading, scope: Mapping[str, Any], key: str)
     for reference in reading.references:
         if not reference.guarded and (place := _broken_at(reference, scope)) and reference.path[place] == key:
             return _missing(text, reference, place, _at(reference, scope, place))
-    return (
-        f'there is no "{key}" here; where it may be missing, read it with get("{key}", fallback)'
-        + hyphen_hint(text)
-    )
+    return f'there is no "{key}" here; where it may be missing, read it with get("{key}", fallback)' + hyphen_hint(text)
 
 
 def _missing(text: str, reference: Reference, place: int, holder: Any) -> str:
@@ -138,9 +135,7 @@ def _type_hint(text: str) -> str:
     if re.search(r"[-+*/%]", text):
         hints.append("an int and a double meet as double(x), text is made with string(x)")
     if re.search(r"&&|\|\||!(?!=)|\?", text):
-        hints.append(
-            '&&, ||, ! and ? take true or false: compare first, as in x != "", or read a fallback with get'
-        )
+        hints.append('&&, ||, ! and ? take true or false: compare first, as in x != "", or read a fallback with get')
     if re.search(r"[<>]", text):
         hints.append("only values of one kind have an order")
     return "".join(f"; {hint}" for hint in hints)

@@ -56,9 +56,7 @@ class Reference:
     guarded: bool
 
     def __str__(self) -> str:
-        return self.path[0] + "".join(
-            f".{part}" if part.isidentifier() else f'["{part}"]' for part in self.path[1:]
-        )
+        return self.path[0] + "".join(f".{part}" if part.isidentifier() else f'["{part}"]' for part in self.path[1:])
 
 
 @dataclass(slots=True)
@@ -179,12 +177,7 @@ class _Reader:
             if dot.text == "." and key.kind == "name" and after.text != "(":
                 path.append(key.text)
                 at += 2
-            elif (
-                dot.text == "["
-                and key.kind == "text"
-                and after.text == "]"
-                and (literal := _literal(key.text))
-            ):
+            elif dot.text == "[" and key.kind == "text" and after.text == "]" and (literal := _literal(key.text)):
                 path.append(literal)
                 at += 3
             else:
