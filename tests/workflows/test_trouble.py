@@ -68,7 +68,8 @@ def test_what_a_store_cannot_hold_does_not_stop_a_run() -> None:
 
 
 def test_a_run_whose_change_cannot_be_written_fails_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    original, refused = changes.write, []
+    original = changes.write
+    refused: list[object] = []
 
     def write(group):
         if not refused and any("a" in change.new_steps for change in group):
