@@ -1,5 +1,6 @@
 """Who a request is from, and what they may do."""
 
+import re
 from collections.abc import Sequence
 from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from rest_framework.views import APIView
 
 SCHEMES = (b"bearer", b"token")
-PROXY_HEADERS = ("HTTP_FORWARDED", "HTTP_VIA", "HTTP_X_REAL_IP")
+# Names by which proxies of all makes say whom they speak for.
+PROXY_HEADER = re.compile(r"HTTP_(VIA|\w*FORWARDED\w*|\w*(CLIENT|CONNECTING|REAL)_IP|X_ORIGINAL_(HOST|URL))")
 
 
 class LocalOperator(AnonymousUser):
@@ -80,7 +82,7 @@ def is_local(request: HttpRequest) -> bool:
     return (
         settings.LOCAL_ANONYMOUS
         and _is_loopback(request.META.get("REMOTE_ADDR", ""))
-        and not any(name in PROXY_HEADERS or name.startswith("HTTP_X_FORWARDED") for name in request.META)
+        and not any(PROXY_HEADER.fullmatch(name) for name in request.META)
         and _is_our_host(request)
         and not _is_from_other_site(request)
     )
@@ -97,7 +99,7 @@ class NamedPermission(BasePermission):
             return False
         method = "get" if request.method == "HEAD" else str(request.method).lower()
         action = getattr(view, "action", None) if hasattr(view, "action_map") else method
-        if action is None or not hasattr(view, action):
+        if action is None or action == "options" or not hasattr(view, action):
             return True  # nothing answers this method: 405 follows
         permission = getattr(view, "permissions", {}).get(action)
         return permission is not None and request.user.has_perm(permission)
@@ -121,8 +123,8 @@ def _is_our_host(request: HttpRequest) -> bool:
 
 
 def _is_from_other_site(request: HttpRequest) -> bool:
-    if request.META.get("HTTP_SEC_FETCH_SITE") == "cross-site":
-        return True
+    if request.META.get("HTTP_SEC_FETCH_SITE", "none") not in {"none", "same-origin"}:
+        return True  # "same-site" too: another port of this machine is another site's page
     origin = request.META.get("HTTP_ORIGIN")
     if origin is None:
         return False

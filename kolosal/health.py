@@ -4,7 +4,8 @@ from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import DatabaseError, connection
-from django.http import HttpResponse
+from django.http import HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.exceptions import APIException
 from rest_framework.permissions import AllowAny
@@ -26,6 +27,17 @@ class NotReady(APIException):
     def __init__(self, problems: list[dict[str, str]]) -> None:
         super().__init__("not ready: " + "; ".join(problem["message"] for problem in problems))
         self.problems = problems
+
+
+class HomeView(APIView):
+    """The address that people type: it leads to the admin."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+    schema = None
+
+    def get(self, request: Request) -> HttpResponseRedirect:
+        return HttpResponseRedirect(reverse("admin:index"))
 
 
 class HealthView(APIView):

@@ -32,6 +32,13 @@ ERROR = {
         "timestamp": {"type": "integer", "description": "Unix seconds."},
     },
 }
+# What a workflow has beside its definition, when it is read.
+DETAIL = {
+    "version": {"type": "integer"},
+    "created_at": {"type": "string", "format": "date-time"},
+    "updated_at": {"type": "string", "format": "date-time"},
+    "current_status": {"$ref": "#/components/schemas/RunStatusAnswer"},
+}
 LINK = {"type": ["string", "null"], "format": "uri"}
 
 
@@ -74,12 +81,22 @@ def complete(result: dict[str, Any], generator: Any, request: Any, public: bool)
     """drf-spectacular's postprocessing hook."""
     schemas = result.setdefault("components", {}).setdefault("schemas", {})
     definition = Definition.model_json_schema(ref_template="#/components/schemas/{model}")
-    schemas |= definition.pop("$defs", {}) | {"Definition": definition, "Error": ERROR}
+    schemas |= definition.pop("$defs", {})
+    schemas |= {"Definition": definition, "WorkflowDetail": _detailed(definition), "Error": ERROR}
     lists = {f"#/components/schemas/{name}" for name, schema in schemas.items() if schema.pop("x-listing", False)}
     for operations in result["paths"].values():
         for operation in operations.values():
             _wrap(operation["responses"], lists)
     return result
+
+
+def _detailed(definition: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **definition,
+        "title": "WorkflowDetail",
+        "required": [*definition["required"], *DETAIL],
+        "properties": definition["properties"] | DETAIL,
+    }
 
 
 def _wrap(responses: dict[str, Any], lists: set[str]) -> None:

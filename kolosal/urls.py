@@ -2,13 +2,12 @@
 
 from django.contrib import admin
 from django.urls import include, path
-from django.views.generic import RedirectView
 
-from kolosal.health import HealthView, MetricsView, ReadyView
+from kolosal.health import HealthView, HomeView, MetricsView, ReadyView
 from kolosal.schema import DocsView, SchemaView
 
 urlpatterns = [
-    path("", RedirectView.as_view(pattern_name="admin:index")),
+    path("", HomeView.as_view(), name="home"),
     path("admin/", admin.site.urls),
     path("v1/health", HealthView.as_view(), name="v1-health"),
     path("health", HealthView.as_view(), name="health"),

@@ -124,9 +124,7 @@ def _function(function: Function, described: Mapping[str, str]) -> str:
     lines = [f"### {function.name}", about]
     if note := schema.get("description"):
         lines.append(" ".join(note.split()))
-    rows = [
-        _parameter(function, name, field, described) for name, field in schema.get("properties", {}).items()
-    ]
+    rows = [_parameter(function, name, field, described) for name, field in schema.get("properties", {}).items()]
     lines.append(table(["parameter", "type", "default", "from the context", "meaning"], rows))
     operations = getattr(inspect.getmodule(function.run), "OPERATIONS", None)
     if operations:

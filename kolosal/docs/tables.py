@@ -31,9 +31,7 @@ def type_of(schema: Schema) -> str:
     if "enum" in schema or "const" in schema:
         return ", ".join(code(str(value)) for value in schema.get("enum", [schema.get("const")]))
     if choices := schema.get("anyOf") or schema.get("oneOf"):
-        return " or ".join(
-            dict.fromkeys(type_of(choice) for choice in choices if choice.get("type") != "null")
-        )
+        return " or ".join(dict.fromkeys(type_of(choice) for choice in choices if choice.get("type") != "null"))
     if schema.get("type") == "array":
         return f"list of {type_of(schema['items'])}" if schema.get("items") else "list"
     if schema.get("type") == "string" and "pattern" in schema:

@@ -12,6 +12,8 @@ from typing import Any
 import requests
 import uvicorn
 
+from kolosal.http_protocol import Protocol
+
 
 @dataclass(frozen=True, slots=True)
 class Server:
@@ -26,7 +28,7 @@ def serving() -> Iterator[Server]:
     from kolosal.asgi import application
 
     listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(application, log_level="error", lifespan="on", timeout_graceful_shutdown=5)
+    config = uvicorn.Config(application, log_level="error", lifespan="on", timeout_graceful_shutdown=5, http=Protocol)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()

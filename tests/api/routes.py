@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from django.urls import URLPattern, URLResolver, get_resolver
 
 VERBS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-PUBLIC = {"/health", "/v1/health", "/status", "/v1/ready"}
+PUBLIC = {"/", "/health", "/v1/health", "/status", "/v1/ready"}
 PAGES = ("admin/", "static/")
 PLACES = {
     "workflow_id": "sample",

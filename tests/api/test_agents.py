@@ -10,6 +10,7 @@ from agents.models import Agent
 from agents.sync import sync
 from tests.api.client import Api
 from tests.api.shape import data_of, refused
+from tests.factories import make_agent, run_to_end, step
 
 AGENTS = "/api/v1/agents"
 CALL = f"{AGENTS}/tester/execute"
@@ -80,6 +81,25 @@ def test_a_disabled_agent_is_not_called(api: Api) -> None:
     catalog.forget()
     refused(api.post(CALL, {"function": "echo"}), 409, "AgentDisabled")
     assert not data_of(api.get(f"{AGENTS}/tester"))["running"]
+
+
+def test_an_agent_without_auto_start_runs_once_it_is_used(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workflows.api.agents._called", set())
+    make_agent(name="called", auto_start=False)
+    make_agent(name="worked", auto_start=False)
+    make_agent(name="idle", auto_start=False)
+    catalog.forget()
+
+    def running() -> set[str]:
+        return {agent["name"] for agent in data_of(api.get(AGENTS)) if agent["running"]}
+
+    assert running() == {"tester"}
+    data_of(api.post(f"{AGENTS}/called/execute", {"function": "echo", "parameters": {"message": "hi"}}))
+    run_to_end({**step("a"), "agent_id": "worked"})
+    assert running() == {"tester", "called", "worked"}
+    assert data_of(api.get(f"{AGENTS}/worked"))["running"]
+    assert not data_of(api.get(f"{AGENTS}/idle"))["running"]
+    assert data_of(api.get(f"{AGENTS}/system/status"))["running_agents"] == 3
 
 
 def test_functions_come_with_the_schema_of_their_parameters(api: Api) -> None:

@@ -1,5 +1,6 @@
 """Bodies that nobody should send."""
 
+import gzip
 from typing import Any
 
 import pytest
@@ -78,7 +79,9 @@ def test_a_definition_with_a_wrong_type_is_refused(api: Api, change: dict[str, A
     assert not Workflow.objects.exists()
 
 
-@pytest.mark.parametrize("kind", ["text/plain", "application/xml", "multipart/form-data; boundary=x", "nonsense"])
+@pytest.mark.parametrize(
+    "kind", ["text/plain", "application/xml", "multipart/form-data; boundary=x", "nonsense", "*/*", "application/*"]
+)
 @pytest.mark.parametrize("address", ADDRESSES)
 def test_an_unknown_content_type_is_415(api: Api, address: str, kind: str) -> None:
     make_workflow(step("a"))
@@ -90,6 +93,24 @@ def test_curl_without_a_content_type_is_told_what_to_send(api: Api) -> None:
     kind = "application/x-www-form-urlencoded"
     answer = refused(api.post(f"{BASE}", b'{"workflow_id": "a"}', content_type=kind), 415)
     assert "application/json or application/yaml" in answer["error"]
+
+
+def test_a_compressed_body_is_415_and_not_unpacked(api: Api) -> None:
+    make_workflow(step("a"))
+    packed = gzip.compress(b"{}")
+    for address in ADDRESSES:
+        answer = api.post(BASE + address, packed, headers={"Content-Encoding": "gzip"})
+        assert "'gzip'" in refused(answer, 415, "UnsupportedEncoding")["error"]
+    assert api.post(f"{BASE}/validate", b"{}", headers={"Content-Encoding": "identity"}).status_code == 200
+
+
+@pytest.mark.parametrize("call", ["execute", "execute-async"])
+def test_an_input_that_the_context_has_no_room_for_is_refused(api: Api, settings: Settings, call: str) -> None:
+    settings.CONTEXT_MAX_BYTES = 1000
+    make_workflow(step("a"), global_context={"g": "x" * 500})
+    answer = refused(api.post(f"{BASE}/sample/{call}", {"input_context": {"i": "x" * 500}}), 400, "InputInvalid")
+    assert (answer["errors"][0]["path"], answer["errors"][0]["code"]) == ("input_context", "too_large")
+    assert not Run.objects.exists()
 
 
 def test_a_body_over_the_limit_is_413(api: Api, settings: Settings) -> None:

@@ -27,6 +27,18 @@ def test_a_method_that_a_route_does_not_have_is_405(api: Api, call: Call) -> Non
     assert response.headers["Allow"]
 
 
+@pytest.mark.parametrize("address", sorted({call.address for call in CALLS}))
+@pytest.mark.parametrize("verb", ["OPTIONS", "TRACE", "CONNECT", "PROPFIND"])
+def test_a_method_that_nothing_answers_is_405(api: Api, verb: str, address: str) -> None:
+    refused(api.generic(verb, address), 405, "MethodNotAllowed")
+
+
+@pytest.mark.parametrize("call", [call for call in CALLS if call.address.startswith(("/api/v1", "/engines"))], ids=str)
+def test_every_call_refuses_query_parameters_that_it_does_not_read(api: Api, call: Call) -> None:
+    answer = refused(api.generic(call.verb, f"{call.address}?version=2"), 400, "InvalidRequest")
+    assert answer["errors"][0]["path"] == "version"
+
+
 @pytest.mark.parametrize("call", CALLS, ids=str)
 @pytest.mark.parametrize("accept", ["text/html", "application/yaml", "text/event-stream", "image/png"])
 def test_errors_are_json_whatever_is_accepted(api: Api, call: Call, accept: str) -> None:

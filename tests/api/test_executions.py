@@ -7,7 +7,8 @@ import pytest
 from tests.api.client import Api
 from tests.api.shape import BASE, data_of, refused, sample
 from tests.factories import make_workflow, step
-from workflows.models import Run
+from workflows import runs
+from workflows.models import Run, Workflow
 
 JSON = "application/json"
 EXECUTE = f"{BASE}/sample/execute"
@@ -72,6 +73,15 @@ def test_a_run_of_an_earlier_version_can_be_asked_for(api: Api) -> None:
     assert old["step_results"]["b"]["result_data"]["echo"] == "hello world"
     body = refused(api.post(EXECUTE, {"version": 3}, content_type=JSON), 400)
     assert body["errors"][0]["path"] == "version"
+
+
+def test_asking_for_an_earlier_version_leaves_the_workflow_at_its_current_one(api: Api) -> None:
+    create(api)
+    data_of(api.patch(f"{BASE}/sample", {"description": "new"}, content_type=JSON))
+    workflow = Workflow.objects.select_related("current").get()
+    first = workflow.versions.get(number=1)
+    run = runs.start(workflow, {}, trigger="api", actor="tester", version=first, wake=False)
+    assert (run.version, workflow.current.number if workflow.current else None) == (first, 2)
 
 
 @pytest.mark.parametrize(

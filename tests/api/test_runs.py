@@ -79,11 +79,35 @@ def test_a_run_is_found_by_its_id_and_its_tag(api: Api) -> None:
 
 @pytest.mark.parametrize(
     "query",
-    ["status=nonsense", "started_after=yesterday", "stats=failed", "search=%00", "cursor=nonsense%00"],
+    [
+        "status=nonsense",
+        "started_after=yesterday",
+        "started_after=0001-01-01T00:00:00%2B14:00",  # a time of no year in UTC
+        "started_before=9999-12-31T23:59:59-14:00",
+        "stats=failed",
+        "search=%00",
+        pytest.param(f"search={'x' * 60_000}", id="search=long"),
+        "page=2",
+        "page_size=-1",
+        "page_size=0",
+        "page_size=x",
+        "page_size=1001",
+        "page_size=%D9%A1",
+        "cursor=",
+        "cursor=nonsense%00",
+        "cursor=AAAA",
+        "cursor=cD14",  # p=x
+    ],
 )
-def test_a_wrong_filter_is_refused(api: Api, query: str) -> None:
-    response = api.get(f"{RUNS}?{query}")
-    refused(response, 404 if query.startswith("cursor") else 400)
+def test_a_wrong_filter_or_page_is_refused(api: Api, query: str) -> None:
+    answer = refused(api.get(f"{RUNS}?{query}"), 400, "InvalidRequest")
+    assert answer["errors"][0]["path"] == query.partition("=")[0]
+
+
+@pytest.mark.parametrize("query", ["cursor=cD14", "cursor=cD0%3D", "page_size=0", "ordering=-seq"])
+def test_a_wrong_page_of_events_is_refused(api: Api, query: str) -> None:
+    run = run_to_end(step("a"))
+    refused(api.get(f"{RUNS}/{run.pk}/events?{query}"), 400, "InvalidRequest")
 
 
 def test_the_list_is_paged_by_cursor_and_new_runs_do_not_shift_it(api: Api) -> None:

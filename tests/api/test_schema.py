@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 from drf_spectacular.validation import validate_schema
+from jsonschema import Draft202012Validator
 
 from tests.api.client import Api
 from tests.api.routes import CALLS
 from tests.api.shape import BASE
+from tests.factories import make_workflow, step
 
 
 @pytest.fixture
@@ -30,7 +32,7 @@ def test_the_schema_is_made_without_a_warning_and_is_valid(schema: dict[str, Any
 def test_every_route_is_in_the_schema(schema: dict[str, Any]) -> None:
     shapes = {(verb, re.sub(r"{\w+}", "*", path)) for path, verbs in schema["paths"].items() for verb in verbs}
     for call in CALLS:
-        if call.address in {"/api/schema", "/api/docs"}:
+        if call.address in {"/", "/api/schema", "/api/docs"}:
             continue
         address = re.sub(r"/(sample|tester|default|0189[0-9a-f-]{32})(?=/|$)", "/*", call.address)
         assert (call.verb.lower(), address) in shapes, call
@@ -42,6 +44,16 @@ def test_answers_are_in_the_envelope_and_errors_in_their_shape(schema: dict[str,
     assert set(listed) == {"success", "data", "count", "next", "previous", "timestamp"}
     assert responses["default"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Error"}
     assert "Step" in schema["components"]["schemas"]
+
+
+def test_a_workflow_and_its_archiving_answer_as_the_schema_says(api: Api, schema: dict[str, Any]) -> None:
+    make_workflow(step("a"))
+    operations = schema["paths"][f"{BASE}/{{workflow_id}}"]
+    for verb in ("get", "delete"):
+        answer = api.generic(verb.upper(), f"{BASE}/sample")
+        said = operations[verb]["responses"][str(answer.status_code)]["content"]["application/json"]["schema"]
+        validator = Draft202012Validator({**said, "components": schema["components"]})
+        assert list(validator.iter_errors(answer.json())) == []
 
 
 def test_the_page_loads_nothing_from_elsewhere(api: Api) -> None:

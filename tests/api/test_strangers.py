@@ -26,12 +26,18 @@ from tests.api.shape import BASE, data_of, refused, sample
         {"HTTP_FORWARDED": "for=127.0.0.1"},
         {"HTTP_VIA": "1.1 proxy"},
         {"HTTP_X_REAL_IP": "127.0.0.1"},
+        {"HTTP_X_ORIGINAL_FORWARDED_FOR": "127.0.0.1"},
+        {"HTTP_CF_CONNECTING_IP": "127.0.0.1"},
+        {"HTTP_TRUE_CLIENT_IP": "127.0.0.1"},
+        {"HTTP_X_CLIENT_IP": "127.0.0.1"},
         {"HTTP_ORIGIN": "https://evil.example"},
         {"HTTP_ORIGIN": "http://localhost:3000"},
         {"HTTP_ORIGIN": "https://localhost"},
         {"HTTP_ORIGIN": "null"},
         {"HTTP_ORIGIN": ""},
         {"HTTP_SEC_FETCH_SITE": "cross-site"},
+        {"HTTP_SEC_FETCH_SITE": "same-site"},
+        {"HTTP_SEC_FETCH_SITE": "Cross-Site"},
     ],
 )
 def test_a_stranger_gets_401(api: Api, changes: Any) -> None:

@@ -70,6 +70,14 @@ def test_an_unknown_query_parameter_is_refused_with_the_nearest_name(api: Api) -
     refused(api.get(f"{BASE}?search=%00"), 400)
 
 
+@pytest.mark.parametrize(
+    "query", ["page=-1", "page=0", "page=x", "page=last", "page_size=-1", "page_size=5000", "cursor=x"]
+)
+def test_a_page_that_makes_no_sense_is_refused(api: Api, query: str) -> None:
+    refused(api.get(f"{BASE}?{query}"), 400, "InvalidRequest")
+    refused(api.get(f"{BASE}?page=99"), 404)
+
+
 def test_a_workflow_is_read_with_its_version_and_status(api: Api) -> None:
     post(api, sample())
     response = api.get(f"{BASE}/sample")
@@ -116,6 +124,7 @@ def test_if_match_refuses_a_lost_update(api: Api, verb: str) -> None:
     refused(again, 412, "VersionConflict")
     data_of(change(address, sample(description="2"), content_type=JSON, headers={"If-Match": "*"}))
     refused(change(address, sample(), content_type=JSON, headers={"If-Match": '"x"'}), 400)
+    refused(change(address, sample(), content_type=JSON, headers={"If-Match": '"0"'}), 412, "VersionConflict")
 
 
 def test_patch_merges_and_null_removes(api: Api) -> None:

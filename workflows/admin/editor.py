@@ -128,9 +128,7 @@ def _stored(request: HttpRequest, workflow: Workflow, warnings: list[Problem]) -
 def _said_already(problem: Problem, form: WorkflowForm, rows: list[StepForm]) -> bool:
     """Whether the field could not even be read: then what the checks say of its old value would mislead."""
     forms = {"": form} | {f"steps[{index}].": row for index, row in enumerate(rows)}
-    return any(
-        problem.path.startswith(f"{start}{field}") for start, each in forms.items() for field in each.errors
-    )
+    return any(problem.path.startswith(f"{start}{field}") for start, each in forms.items() for field in each.errors)
 
 
 def _advice(error: WorkflowError) -> str:

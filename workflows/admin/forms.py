@@ -24,19 +24,13 @@ class WorkflowForm(forms.Form):
 
     version = forms.IntegerField(required=False, widget=forms.HiddenInput)
     workflow_id = forms.CharField(required=False, label="Id", help_text=_help(Definition, "workflow_id"))
-    workflow_name = forms.CharField(
-        required=False, label="Name", help_text=_help(Definition, "workflow_name")
-    )
-    description = forms.CharField(
-        required=False, widget=_lines(2), help_text=_help(Definition, "description")
-    )
+    workflow_name = forms.CharField(required=False, label="Name", help_text=_help(Definition, "workflow_name"))
+    description = forms.CharField(required=False, widget=_lines(2), help_text=_help(Definition, "description"))
     tags = forms.CharField(required=False, help_text="Words with commas between them.")
     max_execution_time_seconds = forms.FloatField(
         initial=600, label="Time limit (seconds)", help_text=_help(Definition, "max_execution_time_seconds")
     )
-    stop_on_failure = forms.BooleanField(
-        required=False, initial=True, help_text=_help(Definition, "stop_on_failure")
-    )
+    stop_on_failure = forms.BooleanField(required=False, initial=True, help_text=_help(Definition, "stop_on_failure"))
     global_context = StructureField(widget=_lines(5), help_text="YAML or JSON. Values that every step sees.")
     parameters = StructureField(
         widget=_lines(5), label="Input schema", help_text=f"YAML or JSON. {_help(Definition, 'parameters')}"

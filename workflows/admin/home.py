@@ -39,8 +39,4 @@ def _counts(now: datetime) -> list[tuple[str, int]]:
     for rows in (active, ended):
         # order_by() drops the model's own order, which would split the groups.
         found |= dict(rows.order_by().values_list("status").annotate(Count("pk")))
-    return [
-        (status.value, found.get(status, 0))
-        for status in RunStatus
-        if status in ALWAYS_SHOWN or status in found
-    ]
+    return [(status.value, found.get(status, 0)) for status in RunStatus if status in ALWAYS_SHOWN or status in found]

@@ -20,9 +20,7 @@ BLANKS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def start(
-    request: HttpRequest, model_admin: "ModelAdmin[Workflow]", workflows: list[Workflow]
-) -> HttpResponse:
+def start(request: HttpRequest, model_admin: "ModelAdmin[Workflow]", workflows: list[Workflow]) -> HttpResponse:
     """Ask for one input, and start a run of each workflow with it: of all, or of none if one refuses it."""
     sent = request.POST if request.method == "POST" else None
     form = StartForm(sent, initial={"input": _blank_input(workflows)})
@@ -43,8 +41,7 @@ def _start(form: StartForm, workflows: list[Workflow], actor: str) -> list[Run]:
     try:
         with transaction.atomic():
             return [
-                runs.start(workflow, form.cleaned_data["input"], trigger="admin", actor=actor)
-                for workflow in workflows
+                runs.start(workflow, form.cleaned_data["input"], trigger="admin", actor=actor) for workflow in workflows
             ]
     except InputInvalid as error:
         for problem in error.problems:

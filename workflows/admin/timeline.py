@@ -129,8 +129,6 @@ def _round_up(milliseconds: float) -> float:
     """The next of 1, 2, 5, 10, 20, 50, … milliseconds; beyond 20 s round minutes, beyond a day whole days."""
     if milliseconds > 20_000:
         day = 86_400_000.0
-        return next(
-            (m * 60_000 for m in MINUTES if m * 60_000 >= milliseconds), ceil(milliseconds / day) * day
-        )
+        return next((m * 60_000 for m in MINUTES if m * 60_000 >= milliseconds), ceil(milliseconds / day) * day)
     magnitude = 10.0 ** floor(log10(milliseconds))
     return next(factor * magnitude for factor in (1, 2, 5, 10) if factor * magnitude >= milliseconds)

@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from collections.abc import Set
 from typing import Any, ClassVar
 
 from django.db.models import Q
@@ -21,9 +22,13 @@ from workflows.api.answers import AgentAnswer, AgentSystem, CallAnswer
 from workflows.api.base import Endpoint
 from workflows.api.pagination import Listing
 from workflows.api.requests import CallRequest
+from workflows.models import StepResult
 
 CALL_SECONDS = 60.0
+RECENT_STEPS = 1000  # as far as `running` looks back: the whole table has no index by agent
 AGENT = OpenApiParameter("agent", str, OpenApiParameter.PATH, description="Name or UUID.")
+
+_called: set[str] = set()
 
 
 class AgentViewSet(Endpoint):
@@ -43,23 +48,25 @@ class AgentViewSet(Endpoint):
 
     def list(self, request: Request) -> Response:
         """All agents, disabled ones too; those that the file no longer has are left out."""
-        agents = [agent_body(agent) for agent in Agent.objects.filter(retired=False)]
+        used = recently_used()
+        agents = [agent_body(agent, used) for agent in Agent.objects.filter(retired=False)]
         return Listing(agents, len(agents))
 
     @extend_schema(parameters=[AGENT])
     def retrieve(self, request: Request, agent: str) -> Response:
         """One agent."""
-        return Response(agent_body(_agent(agent)))
+        return Response(agent_body(_agent(agent), recently_used()))
 
     @extend_schema(responses=AgentSystem)
     @action(detail=False, url_path="system/status")
     def system_status(self, request: Request) -> Response:
         """All agents together."""
-        enabled = list(Agent.objects.filter(retired=False).values_list("enabled", flat=True))
+        used = recently_used()
+        agents = list(Agent.objects.filter(retired=False))
         body = {
             "running": True,
-            "total_agents": len(enabled),
-            "running_agents": sum(enabled),
+            "total_agents": len(agents),
+            "running_agents": sum(is_running(agent, used) for agent in agents),
             "total_functions": len(registry.all_functions()),
             "model_connected": model_connected(),
         }
@@ -73,8 +80,19 @@ class AgentViewSet(Endpoint):
         return Response(_call(catalog.agent(agent), asked["function"], asked.get("parameters") or {}))
 
 
-def agent_body(agent: Agent) -> dict[str, Any]:
-    """An agent as clients see it. ``running``: it is enabled."""
+def recently_used() -> set[str]:
+    """Names of the agents of the newest steps, and of those that this process was asked to call."""
+    newest = StepResult.objects.order_by("-pk")[:RECENT_STEPS].values_list("agent", flat=True)
+    return {*newest, *_called}
+
+
+def is_running(agent: Agent, used: Set[str]) -> bool:
+    """Whether it is enabled and has started: at once, or, without `auto_start`, when it came into use."""
+    return agent.enabled and (agent.auto_start or agent.name in used)
+
+
+def agent_body(agent: Agent, used: Set[str]) -> dict[str, Any]:
+    """An agent as clients see it. ``used``: names of agents that are in use."""
     spec = agent.spec()
     return {
         "id": str(agent.pk),
@@ -84,7 +102,7 @@ def agent_body(agent: Agent) -> dict[str, Any]:
         "role": agent.role,
         "capabilities": agent.capabilities,
         "functions": sorted({*agent.functions, *ALWAYS_OFFERED}),
-        "running": agent.enabled,
+        "running": is_running(agent, used),
         "auto_start": agent.auto_start,
         "max_concurrent_jobs": agent.max_concurrent_jobs,
         "model": spec.llm.model_name if spec.llm else None,
@@ -102,6 +120,7 @@ def _agent(name_or_uuid: str) -> Agent:
 
 def _call(agent: AgentSpec, function: str, parameters: dict[str, Any]) -> dict[str, Any]:
     """The call's end as an answer: a function that fails is one, a request that makes no sense is refused."""
+    _called.add(agent.name)
     began = time.perf_counter()
     outcome: dict[str, Any]
     try:

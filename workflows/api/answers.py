@@ -154,7 +154,9 @@ class AgentAnswer(Answer):
     role = serializers.CharField(allow_blank=True)
     capabilities = serializers.ListField(child=serializers.CharField())
     functions = serializers.ListField(child=serializers.CharField())
-    running = serializers.BooleanField(help_text="False: it is disabled.")
+    running = serializers.BooleanField(
+        help_text="Enabled; without auto_start only once it is in use: a call, or one of the newest 1,000 steps."
+    )
     auto_start = serializers.BooleanField()
     max_concurrent_jobs = serializers.IntegerField(allow_null=True)
     model = serializers.CharField(allow_null=True)

@@ -1,9 +1,10 @@
 """What all views share: strict bodies and query parameters, who asks."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
 
 from rest_framework import serializers
+from rest_framework.request import Request
 from rest_framework.viewsets import GenericViewSet
 
 from workflows.definitions.problems import did_you_mean
@@ -35,9 +36,20 @@ class WholeNumber(serializers.IntegerField):
 
 
 class Endpoint(GenericViewSet[Any]):
-    """A view. ``permissions`` names, for each action, what a token's or session's account needs."""
+    """A view.
+
+    ``permissions`` names, for each action, what a token's or session's account needs, and ``query_names`` the
+    query parameters that it reads. Others are refused: ignored, a filter would list everything, and
+    `execute?version=2` would run another version.
+    """
 
     permissions: ClassVar[dict[str, str]] = {}
+    query_names: ClassVar[dict[str, Collection[str]]] = {}
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        if self.action:  # none: 405 follows
+            _require_known(request.query_params, self.query_names.get(self.action, ()))
 
     def body(self, kind: type[serializers.Serializer[Any]]) -> dict[str, Any]:
         """The checked request body; an empty one is an empty object."""
@@ -51,6 +63,17 @@ class Endpoint(GenericViewSet[Any]):
     def actor(self) -> str:
         """Who asks, as events record it."""
         return str(self.request.user.get_username())
+
+
+def _require_known(given: Mapping[str, Any], known: Collection[str]) -> None:
+    there_are = f"known: {', '.join(known)}" if known else "this call takes none"
+    unknown = {
+        name: f"there is no such query parameter{did_you_mean(name, known)}; {there_are}"
+        for name in given
+        if name not in known
+    }
+    if unknown:
+        raise serializers.ValidationError(unknown, code="unknown_parameter")
 
 
 def _checked(serializer: serializers.Serializer[Any]) -> dict[str, Any]:

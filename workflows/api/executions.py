@@ -1,6 +1,7 @@
 """Running a workflow, and asking for its newest run: status, result, cancel."""
 
 import uuid
+from collections.abc import Collection
 from typing import Any, ClassVar
 
 from django.http import HttpResponseBase
@@ -21,7 +22,7 @@ from workflows.api.requests import ExecuteAsyncRequest, ExecuteRequest, Executio
 from workflows.api.serializers import workflow_status
 from workflows.api.stream import EventStreamRenderer, stream_response, stream_url, wants_stream
 from workflows.errors import RunNotFound
-from workflows.models import Run, Workflow
+from workflows.models import Run, Workflow, WorkflowVersion
 from workflows.models.run import RunQuerySet
 from workflows.results import result_body
 
@@ -43,6 +44,11 @@ class Executions(Endpoint):
         "result": "workflows.view_run",
         "cancel": "workflows.change_run",
     }
+    query_names: ClassVar[dict[str, Collection[str]]] = {
+        "status": ("execution_id",),
+        "result": ("execution_id",),
+        "cancel": ("execution_id",),
+    }
 
     @extend_schema(
         request=ExecuteRequest,
@@ -60,7 +66,9 @@ class Executions(Endpoint):
         is streamed instead. A client that leaves does not stop the run.
         """
         asked = self.body(ExecuteRequest)
-        run = runs.execute(_versioned(workflow_id, asked), asked.get("input_context") or {}, actor=self.actor)
+        workflow = publishing.current(workflow_id)
+        version = _version(workflow, asked)
+        run = runs.execute(workflow, asked.get("input_context") or {}, actor=self.actor, version=version)
         if wants_stream(request):
             return stream_response(run, request)
         follow.wait_until_settled(run.pk)
@@ -72,11 +80,13 @@ class Executions(Endpoint):
     def execute_async(self, request: Request, workflow_id: str) -> Response:
         """Have the workers run the workflow, now or at `run_at`."""
         asked = self.body(ExecuteAsyncRequest)
+        workflow = publishing.current(workflow_id)
         run = runs.start(
-            _versioned(workflow_id, asked),
+            workflow,
             asked.get("input_context") or {},
             trigger="api",
             actor=self.actor,
+            version=_version(workflow, asked),
             priority=asked.get("priority", 0),
             run_at=asked.get("run_at"),
         )
@@ -135,14 +145,16 @@ def cancelled_body(workflow_id: str, run: Run | None, actor: str) -> dict[str, A
     }
 
 
-def _versioned(workflow_id: str, asked: dict[str, Any]) -> Workflow:
-    """The workflow, with the version that was asked for as the one that a run would take."""
-    workflow = publishing.current(workflow_id)
-    if number := asked.get("version"):
-        workflow.current = workflow.versions.filter(number=number).first()
-        if workflow.current is None:
-            raise ValidationError({"version": f"workflow {workflow_id!r} has no version {number}"}, code="not_found")
-    return workflow
+def _version(workflow: Workflow, asked: dict[str, Any]) -> WorkflowVersion | None:
+    """The version that was asked for, None for the current one."""
+    number = asked.get("version")
+    if number is None:
+        return None
+    version = workflow.versions.filter(number=number).first()
+    if version is None:
+        message = f"workflow {workflow.workflow_id!r} has no version {number}"
+        raise ValidationError({"version": message}, code="not_found")
+    return version
 
 
 def _accepted(run: Run, message: str) -> Response:

@@ -1,10 +1,11 @@
-"""Which form an answer takes."""
+"""Which form an answer takes, and in which form a body is read."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from rest_framework.exceptions import NotAcceptable
+from rest_framework.exceptions import APIException, NotAcceptable
 from rest_framework.negotiation import DefaultContentNegotiation
+from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
@@ -30,8 +31,25 @@ def wants_yaml(request: Request) -> bool:
     return isinstance(getattr(request, "accepted_renderer", None), YAMLRenderer)
 
 
+class UnsupportedEncoding(APIException):
+    """A body that is compressed. It is not unpacked: a few kilobytes may hold gigabytes."""
+
+    status_code = 415
+
+    def __init__(self, encoding: str) -> None:
+        super().__init__(f"the body's Content-Encoding is {encoding[:50]!r}; send it as it is, without one")
+
+
 class Negotiation(DefaultContentNegotiation):
-    """Answers in JSON where nothing that the request accepts is on offer."""
+    """Answers in JSON where nothing that the request accepts is on offer; reads only what says what it is."""
+
+    def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser | None:
+        """The parser of the body's type, None for a type without one (`*/*` too). Raises `UnsupportedEncoding`."""
+        encoding = request.META.get("HTTP_CONTENT_ENCODING", "").strip()
+        if encoding.lower() not in {"", "identity"}:
+            raise UnsupportedEncoding(encoding)
+        kind = str(request.content_type).partition(";")[0].strip().lower()
+        return next((parser for parser in parsers if parser.media_type == kind), None)
 
     def select_renderer(
         self, request: Request, renderers: Any, format_suffix: str | None = None

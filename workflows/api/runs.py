@@ -1,8 +1,10 @@
 """Runs of all workflows."""
 
+from collections.abc import Collection
 from typing import Any, ClassVar
 
 from django.http import HttpResponseBase
+from django_filters.rest_framework import DjangoFilterBackend
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.decorators import action
 from rest_framework.exceptions import ValidationError
@@ -14,7 +16,7 @@ from workflows import runs
 from workflows.api.answers import Cancelled, ContextAnswer
 from workflows.api.base import Endpoint
 from workflows.api.executions import cancelled_body
-from workflows.api.filters import RunFilter, StrictFilters
+from workflows.api.filters import RunFilter
 from workflows.api.pagination import Cursors, EventCursors, Listing
 from workflows.api.requests import ContextQuery
 from workflows.api.serializers import EventBody, RunDetail, RunSummary, StepBody
@@ -36,7 +38,7 @@ class RunViewSet(Endpoint):
     queryset = Run.objects.select_related("workflow", "version").defer("version__definition", "input")
     serializer_class = RunSummary
     pagination_class = Cursors
-    filter_backends = (StrictFilters,)
+    filter_backends = (DjangoFilterBackend,)
     filterset_class = RunFilter
     lookup_field = "execution_id"
     lookup_value_regex = "[^/]{1,100}"
@@ -48,6 +50,11 @@ class RunViewSet(Endpoint):
         "context": "workflows.view_run",
         "stream": "workflows.view_run",
         "cancel": "workflows.change_run",
+    }
+    query_names: ClassVar[dict[str, Collection[str]]] = {
+        "list": (*RunFilter.base_filters, *Cursors.names),
+        "events": Cursors.names,
+        "context": ("at",),
     }
 
     @extend_schema(parameters=[OpenApiParameter("execution_id", exclude=True)])

@@ -1,10 +1,12 @@
 """Workflows: storing, reading, changing, checking and archiving their definitions."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import Any, ClassVar
 
+from django.db import transaction
 from django.db.models import OuterRef, QuerySet, Subquery
+from django_filters.rest_framework import DjangoFilterBackend
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.decorators import action
 from rest_framework.exceptions import ValidationError
@@ -15,7 +17,7 @@ from agents.catalog import Catalog
 from workflows import metrics, publishing
 from workflows.api.answers import ExecutorMetrics, Validation, WorkflowArchived, WorkflowStored
 from workflows.api.executions import Executions
-from workflows.api.filters import StrictFilters, WorkflowFilter
+from workflows.api.filters import WorkflowFilter
 from workflows.api.pagination import Pages
 from workflows.api.parsers import DEFINITION_PARSERS, JSONParser
 from workflows.api.rendering import YAMLRenderer, wants_yaml
@@ -28,21 +30,7 @@ from workflows.models import Run, Workflow
 DEFINITION = {"$ref": "#/components/schemas/Definition"}
 DEFINITION_BODY = {"application/json": DEFINITION, "application/yaml": DEFINITION}
 PATCH_BODY = {"application/json": {"type": "object", "description": "JSON Merge Patch (RFC 7396) of the definition."}}
-DETAIL = {
-    "allOf": [
-        DEFINITION,
-        {
-            "type": "object",
-            "required": ["version", "current_status"],
-            "properties": {
-                "version": {"type": "integer"},
-                "created_at": {"type": "string", "format": "date-time"},
-                "updated_at": {"type": "string", "format": "date-time"},
-                "current_status": {"$ref": "#/components/schemas/RunStatusAnswer"},
-            },
-        },
-    ]
-}
+DETAIL = {"$ref": "#/components/schemas/WorkflowDetail"}
 IF_MATCH = OpenApiParameter(
     "If-Match", str, OpenApiParameter.HEADER, description="Refuse (412) unless this is the current version."
 )
@@ -54,7 +42,7 @@ class WorkflowViewSet(Executions):
     queryset = Workflow.objects.active().select_related("current")
     serializer_class = WorkflowSummary
     pagination_class = Pages
-    filter_backends = (StrictFilters,)
+    filter_backends = (DjangoFilterBackend,)
     filterset_class = WorkflowFilter
     parser_classes = DEFINITION_PARSERS
     lookup_field = "workflow_id"
@@ -70,6 +58,10 @@ class WorkflowViewSet(Executions):
         "validate": "workflows.view_workflow",
         "templates": "workflows.add_workflow",
         "executor_metrics": "workflows.view_run",
+    }
+    query_names: ClassVar[dict[str, Collection[str]]] = {
+        **Executions.query_names,
+        "list": (*WorkflowFilter.base_filters, *Pages.names),
     }
 
     def list(self, request: Request) -> Response:
@@ -120,14 +112,18 @@ class WorkflowViewSet(Executions):
         patch = _source(request.data)
         if patch.problems:
             raise DefinitionError(patch.problems)
-        version = publishing.current(workflow_id).current
-        assert version is not None
-        merged = read_object(merge_patch(version.definition, patch.value))
-        definition = _definition(_named(merged, workflow_id))
-        expected = _expected_version(request) or version.number
-        return _stored(publishing.revise(workflow_id, definition, actor=self.actor, expected_version=expected), "saved")
+        expected = _expected_version(request)
+        with transaction.atomic():
+            # Whoever changes it meanwhile waits, so that the patch is laid over what it replaces.
+            Workflow.objects.active().select_for_update().filter(workflow_id=workflow_id).first()
+            version = publishing.current(workflow_id).current
+            assert version is not None
+            merged = read_object(merge_patch(version.definition, patch.value))
+            definition = _definition(_named(merged, workflow_id))
+            workflow = publishing.revise(workflow_id, definition, actor=self.actor, expected_version=expected)
+        return _stored(workflow, "saved")
 
-    @extend_schema(responses=WorkflowArchived)
+    @extend_schema(responses={200: WorkflowArchived})
     def destroy(self, request: Request, workflow_id: str) -> Response:
         """Archive the workflow: its runs are cancelled, its history stays, its id is free again."""
         publishing.archive(workflow_id, actor=self.actor)

@@ -83,11 +83,8 @@ def _start() -> dict[str, subprocess.Popen[bytes]]:
     grace = os.environ.get("KOLOSAL_GRACE_SECONDS", "5")
     common = os.environ | {"KOLOSAL_GRACE_SECONDS": grace}
     local = {"KOLOSAL_STARTED_LOCALLY": "1"} if settings.BIND in LOOPBACK else {}
-    web = [sys.executable, "-m", "uvicorn", "kolosal.asgi:application"]
-    web += ["--host", settings.BIND, "--port", str(settings.PORT), "--log-level", "warning", "--no-access-log"]
-    web += ["--timeout-graceful-shutdown", grace]
     return {
-        "web server": _child(web, common | local),
+        "web server": _child([sys.executable, "-m", "kolosal.web"], common | local),
         "worker": _child([sys.executable, "manage.py", "worker"], common),
     }
 
