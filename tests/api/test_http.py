@@ -2,6 +2,8 @@
 
 import json
 import socket
+from contextlib import closing
+from http.client import HTTPConnection
 
 import pytest
 
@@ -65,8 +67,12 @@ def test_a_head_that_does_not_end_is_answered_and_cut_off(server: Server) -> Non
 
 
 def test_a_head_near_the_limit_and_several_requests_on_one_connection_are_served(server: Server) -> None:
-    large = GET + b"X: " + b"a" * (HEAD_BYTES - 200) + b"\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+    with closing(HTTPConnection("127.0.0.1", server.port, timeout=10)) as connection:
+        connection.connect()
+        socket_of_all = connection.sock
         for _ in range(3):
-            connection.sendall(large)
-            assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+            connection.request("GET", "/health", headers={"X": "a" * (HEAD_BYTES - 200)})
+            response = connection.getresponse()
+            assert response.status == 200
+            response.read()
+            assert connection.sock is socket_of_all
