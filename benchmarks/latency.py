@@ -56,7 +56,7 @@ def _at_rest(server: int) -> dict[str, float]:
     """Memory (MiB of PSS) and processor time (percent of one core over 10 s) of each part, with nothing to do."""
     time.sleep(20)  # loops have left, caches are warm
     parts = {pid: _command(pid) for pid in _family(server)}
-    web = [pid for pid, command in parts.items() if "uvicorn" in command]
+    web = [pid for pid, command in parts.items() if "kolosal.web" in command]
     worker = [pid for pid in parts if pid not in web]
     before = {name: sum(map(_cpu_seconds, pids)) for name, pids in (("web", web), ("worker", worker))}
     time.sleep(10)
