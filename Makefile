@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Locks carry hashes and name no place that packages come from.
+COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-header
 export DJANGO_SETTINGS_MODULE := kolosal.settings
 
 .DEFAULT_GOAL := help
@@ -34,9 +36,9 @@ bench: $(VENV)/dev.stamp ## Measure the figures of docs/performance.md on this m
 	$(BIN)/python -m benchmarks
 
 lock: $(VENV)/dev.stamp ## Resolve the dependencies anew into requirements/*.txt, with hashes.
-	$(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-header \
+	$(COMPILE) \
 		--output-file requirements/run.txt pyproject.toml
-	$(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-header \
+	$(COMPILE) \
 		--constraint requirements/run.txt --extra dev --output-file requirements/dev.txt pyproject.toml
 
 clean: ## Remove the virtual environment and caches; the data folder stays.
