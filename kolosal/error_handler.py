@@ -19,11 +19,15 @@ from rest_framework.views import set_rollback
 from agents.errors import AgentDisabled, AgentError, AgentNotFound, FunctionNotFound, InvalidParameters
 from kolosal.envelope import EnvelopeRenderer, Refusal
 from workflows.errors import (
+    ConcurrencyLimitReached,
     DefinitionError,
     ExpressionError,
+    IdempotencyKeyReused,
     IllegalTransition,
     InputInvalid,
     RunNotFound,
+    RunStateConflict,
+    StepNotFound,
     VersionConflict,
     WorkflowExists,
     WorkflowNotFound,
@@ -35,13 +39,17 @@ logger = logging.getLogger(__name__)
 STATUSES: dict[type[AgentError], HTTPStatus] = {
     AgentDisabled: HTTPStatus.CONFLICT,
     AgentNotFound: HTTPStatus.NOT_FOUND,
+    ConcurrencyLimitReached: HTTPStatus.CONFLICT,
     DefinitionError: HTTPStatus.BAD_REQUEST,
     ExpressionError: HTTPStatus.BAD_REQUEST,
     FunctionNotFound: HTTPStatus.BAD_REQUEST,
+    IdempotencyKeyReused: HTTPStatus.CONFLICT,
     IllegalTransition: HTTPStatus.CONFLICT,
     InputInvalid: HTTPStatus.BAD_REQUEST,
     InvalidParameters: HTTPStatus.BAD_REQUEST,
     RunNotFound: HTTPStatus.NOT_FOUND,
+    RunStateConflict: HTTPStatus.CONFLICT,
+    StepNotFound: HTTPStatus.BAD_REQUEST,
     PositionInvalid: HTTPStatus.BAD_REQUEST,
     VersionConflict: HTTPStatus.PRECONDITION_FAILED,
     WorkflowExists: HTTPStatus.CONFLICT,

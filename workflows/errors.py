@@ -14,12 +14,14 @@ if TYPE_CHECKING:
 __all__ = [
     "AgentNotFound",
     "CallableNotFound",
+    "ConcurrencyLimitReached",
     "ContextTooLarge",
     "DefinitionError",
     "ExpressionError",
     "FunctionFailed",
     "FunctionNotFound",
     "HelperDied",
+    "IdempotencyKeyReused",
     "IllegalTransition",
     "InputInvalid",
     "InvalidParameters",
@@ -27,7 +29,9 @@ __all__ = [
     "OutputSchemaMismatch",
     "RunDeadlineExceeded",
     "RunNotFound",
+    "RunStateConflict",
     "SecretNotFound",
+    "StepNotFound",
     "StepTimeout",
     "TooManyRecoveries",
     "ValidationFailed",
@@ -130,6 +134,22 @@ class RunNotFound(WorkflowError):
 
 class VersionConflict(WorkflowError):
     """The workflow was changed since the version that the change builds on."""
+
+
+class RunStateConflict(WorkflowError):
+    """The verb does not apply to a run in this state; the message says what would."""
+
+
+class StepNotFound(WorkflowError):
+    """The run has no such step, or it can't begin there."""
+
+
+class ConcurrencyLimitReached(WorkflowError):
+    """As many runs of the workflow as its `concurrency` allows are under way, and it says `reject`."""
+
+
+class IdempotencyKeyReused(WorkflowError):
+    """The same `Idempotency-Key` came before with another body."""
 
 
 class CallableNotFound(WorkflowError):

@@ -86,6 +86,7 @@ def _describe(workflow: Workflow, definition: Definition) -> None:
     workflow.description = definition.description
     workflow.tags = list(definition.tags)
     workflow.total_steps = len(definition.steps)
+    workflow.concurrency_limit = definition.concurrency.limit if definition.concurrency else None
 
 
 def _add_version(workflow: Workflow, definition: Definition, number: int, actor: str, note: str) -> None:

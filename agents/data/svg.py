@@ -89,8 +89,8 @@ def _y(value: float, low: float, high: float) -> float:
 
 def _scale(low: float, high: float) -> tuple[float, float, list[float]]:
     """Round limits around the values, and the ticks between: multiples of 1, 2 or 5 times a power of ten."""
-    # Centred and widened where all values are the same, so that nothing is divided by zero.
-    if not high - low > 1e-12 * max(abs(low), abs(high)):
+    # Centred and widened where all values are the same, or nearly, so that nothing is divided by zero.
+    if not high - low > max(1e-12 * max(abs(low), abs(high)), 1e-290):
         low, high = low - max(abs(low), 1) / 2, high + max(abs(high), 1) / 2
     rough = high / 5 - low / 5
     power = 10.0 ** math.floor(math.log10(rough))

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import duckdb
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from agents.data import builtin, sources, svg, table
@@ -502,6 +502,7 @@ def test_bars_stand_on_zero_in_proportion() -> None:
         max_size=30,
     )
 )
+@example(values=[5e-324])
 def test_any_finite_numbers_can_be_drawn(values: list[float]) -> None:
     for drawn in (
         svg.bars("t", [str(v) for v in values], values),

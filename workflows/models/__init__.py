@@ -1,13 +1,15 @@
 from workflows.models.event import Event, SiteChain, StreamText
-from workflows.models.run import Run, StepResult, new_run_id
-from workflows.models.worker import RunRequest, Worker
+from workflows.models.run import Run, StartKey, StepResult, new_run_id
+from workflows.models.worker import AgentShare, RunRequest, Worker
 from workflows.models.workflow import Step, Workflow, WorkflowVersion
 
 __all__ = [
+    "AgentShare",
     "Event",
     "Run",
     "RunRequest",
     "SiteChain",
+    "StartKey",
     "Step",
     "StepResult",
     "StreamText",

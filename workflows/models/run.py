@@ -40,6 +40,14 @@ class RunQuerySet(models.QuerySet["Run"]):
         """Runs whose holder did not renew in time."""
         return self.filter(worker__expires_at__lte=now)
 
+    def held(self, now: datetime) -> Self:
+        """Runs under a live lease: those that count against limits."""
+        return self.filter(worker__expires_at__gt=now)
+
+    def expected(self, now: datetime) -> Self:
+        """Runs that have not ended, but for those that were put off and have not begun."""
+        return self.active().exclude(started_at__isnull=True, due_at__gt=now)
+
 
 class Run(models.Model):
     """One execution of a workflow version. Until it has ended, it has a live holder, a ``due_at`` or a named wait."""
@@ -57,7 +65,7 @@ class Run(models.Model):
     # Lease: who holds the run; every write is conditional on the epoch, which each claim raises.
     worker = models.ForeignKey(Worker, null=True, on_delete=models.SET_NULL, related_name="runs")
     epoch = models.PositiveIntegerField(default=0)
-    recoveries = models.PositiveIntegerField(default=0)
+    recoveries = models.PositiveIntegerField(default=0)  # workers lost in a row, without a step completed between
     # When a run without holder is to be claimed: for queued runs since when, for waiting ones the end of the wait.
     due_at = models.DateTimeField(null=True)
 
@@ -65,6 +73,8 @@ class Run(models.Model):
     started_at = models.DateTimeField(null=True)
     deadline_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
+    paused_at = models.DateTimeField(null=True)
+    rerun_of = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="reruns")
 
     current_step = models.CharField(max_length=500, blank=True, default="")
     total_steps = models.PositiveIntegerField(default=0)
@@ -83,6 +93,7 @@ class Run(models.Model):
     # Audit chain of this run: number and hash of its newest event.
     event_seq = models.PositiveIntegerField(default=0)
     event_head = models.CharField(max_length=64, blank=True, default="")
+    sealed = models.BooleanField(db_default=False, default=False)  # the site's chain holds the head of this chain, as it is
 
     objects = RunQuerySet.as_manager()
 
@@ -92,6 +103,13 @@ class Run(models.Model):
             models.Index("priority", "due_at", name="run_due", condition=Q(worker__isnull=True, due_at__isnull=False)),
             models.Index(fields=["workflow", "-id"], name="run_of_workflow"),
             models.Index(fields=["status", "-id"], name="run_by_status"),
+            models.Index(
+                fields=["due_at"],
+                name="run_suspect",
+                condition=Q(worker__isnull=True, due_at__isnull=False, recoveries__gt=0),
+            ),
+            models.Index(fields=["ended_at"], name="run_ended", condition=Q(ended_at__isnull=False)),
+            models.Index(fields=["id"], name="run_unsealed", condition=Q(ended_at__isnull=False, sealed=False)),
         ]
 
     def __str__(self) -> str:
@@ -151,6 +169,7 @@ class StepResult(models.Model):
     ended_at = models.DateTimeField(null=True)
     ended_seq = models.PositiveIntegerField(null=True)  # number of the event that ended it: the order of ending
     duration_ms = models.FloatField(default=0)
+    waited_ms = models.FloatField(db_default=0, default=0)  # in line for the agent, all attempts together
     input_tokens = models.PositiveIntegerField(default=0)
     output_tokens = models.PositiveIntegerField(default=0)
     cost = models.FloatField(default=0)
@@ -170,6 +189,22 @@ class StepResult(models.Model):
     def idempotency_key(self) -> str:
         """``<run id>:<path>``, with ``:<n>`` after its result was discarded n times."""
         return idempotency_key(self.run_id, self.path, self.discards)
+
+
+class StartKey(models.Model):
+    """An ``Idempotency-Key`` under which somebody started a run: for a day, the same key means the same run."""
+
+    actor = models.CharField(max_length=200)
+    key = models.CharField(max_length=255)
+    digest = models.CharField(max_length=64)  # of what was asked for
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="start_keys")
+    created_at = models.DateTimeField(auto_now_add=True, db_index=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["actor", "key"], name="start_key_unique")]
+
+    def __str__(self) -> str:
+        return self.key
 
 
 def idempotency_key(run_id: uuid.UUID, path: str, discards: int) -> str:

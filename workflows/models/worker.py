@@ -50,6 +50,8 @@ class RunRequest(models.Model):
 
     class Verb(models.TextChoices):
         CANCEL = "cancel"
+        PAUSE = "pause"
+        RESUME = "resume"
 
     run = models.ForeignKey("Run", on_delete=models.CASCADE, related_name="requests")
     verb = models.CharField(max_length=20, choices=Verb.choices)
@@ -59,3 +61,18 @@ class RunRequest(models.Model):
 
     def __str__(self) -> str:
         return f"{self.verb} {self.run_id}"
+
+
+class AgentShare(models.Model):
+    """How much of an agent's ``max_concurrent_jobs`` one loop has taken for its runs, and how much it would take."""
+
+    agent = models.ForeignKey("agents.Agent", on_delete=models.CASCADE, related_name="shares")
+    worker = models.ForeignKey(Worker, on_delete=models.CASCADE, related_name="shares")
+    held = models.PositiveIntegerField(default=0)
+    wanted = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["agent", "worker"], name="agent_share_unique")]
+
+    def __str__(self) -> str:
+        return f"{self.held} of {self.agent_id} by {self.worker_id}"

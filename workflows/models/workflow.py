@@ -24,6 +24,7 @@ class Workflow(models.Model):
     description = models.TextField(blank=True, default="")
     tags = JSONText(default=list, blank=True)
     total_steps = models.PositiveIntegerField(default=0)
+    concurrency_limit = models.PositiveIntegerField(null=True, editable=False)  # of the current definition
     current = models.ForeignKey(
         "WorkflowVersion", null=True, editable=False, on_delete=models.PROTECT, related_name="+"
     )
