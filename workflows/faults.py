@@ -7,7 +7,7 @@ A test puts a file into that folder: its name is the point, optionally with a su
 import contextlib
 import os
 import signal
-import time
+import subprocess
 from pathlib import Path
 
 POINTS = (
@@ -41,6 +41,9 @@ def _reached(name: str) -> None:
 
 
 def _strike(fault: list[str]) -> None:
+    own = os.getpid()
     if fault[0] == "kill":
-        os.kill(os.getpid(), signal.SIGKILL)
-    time.sleep(float(fault[1]))
+        os.kill(own, signal.SIGKILL)
+    wake_up = f"sleep {float(fault[1])}; kill -CONT {own}"
+    subprocess.Popen(["/bin/sh", "-c", wake_up], start_new_session=True)  # noqa: S603
+    os.kill(own, signal.SIGSTOP)  # all threads: a stalled machine runs none of them
