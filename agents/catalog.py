@@ -24,7 +24,6 @@ FRESH_SECONDS = 1.0
 class _Entry:
     spec: AgentSpec
     enabled: bool
-    max_concurrent_jobs: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +149,7 @@ def _read() -> _Snapshot:
     read_at = time.monotonic()
     entries = {}
     for row in Agent.objects.all():
-        entry = _Entry(row.spec(), row.enabled, row.max_concurrent_jobs)
+        entry = _Entry(row.spec(), row.enabled)
         entries[row.name] = entries[str(row.id)] = entry
     configured_rows = {row.name: row for row in ConfiguredFunction.objects.all()}
     return _Snapshot(_database(), read_at, entries, configured_rows)

@@ -66,6 +66,7 @@ class Agent(models.Model):
             functions=tuple(self.functions),
             llm=LLMConfig.from_json(self.llm_config) if self.llm_config else None,
             settings=self.custom_settings,
+            max_concurrent_jobs=self.max_concurrent_jobs,
         )
 
 

@@ -4,6 +4,7 @@ The table in ``docs/settings.md`` is made from :data:`ENVIRONMENT`: every variab
 """
 
 import os
+import socket
 from pathlib import Path
 
 import environ
@@ -40,6 +41,7 @@ ENVIRONMENT: dict[str, tuple[str, str]] = {
         "Django's SECRET_KEY; the same on every machine of a site.",
     ),
     "KOLOSAL_DEBUG": ("0", "1: Django's debug mode. Never on a network."),
+    "KOLOSAL_HOST": ("the host's name", "Name of this machine as workers, events and leases bear it."),
     "KOLOSAL_WORKERS": ("2", "Loops (worker processes) of one `manage.py worker`."),
     "KOLOSAL_RUNS_PER_WORKER": ("500", "Runs that one loop works on at once."),
     "KOLOSAL_GRACE_SECONDS": ("20 (5 under make run)", "Time that attempts get to finish when a worker is stopped."),
@@ -58,6 +60,7 @@ ENVIRONMENT: dict[str, tuple[str, str]] = {
     "KOLOSAL_HTTP_MAX_BYTES": ("5242880", "Size limit of an answer that `http_request` reads."),
     "KOLOSAL_SECRET_<NAME>": ("none", "Value of `${secrets.<NAME>}` in parameters."),
     "KOLOSAL_AUDIT_KEY": ("empty", "Key of the audit chain's HMAC; empty: plain SHA-256."),
+    "KOLOSAL_FAULTS": ("empty", "For tests: a folder of faults that strike at named points of the engine."),
     "KOLOSAL_LOG_LEVEL": ("INFO", "DEBUG, INFO, WARNING or ERROR."),
 }
 
@@ -161,16 +164,22 @@ if _database["ENGINE"].endswith("sqlite3"):
     _database["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}
 else:
     _database["CONN_HEALTH_CHECKS"] = True
+    # A server that is cut off must be noticed well before the lease of whoever waits for it ends (seconds, but for
+    # tcp_user_timeout's milliseconds).
+    _database.setdefault("OPTIONS", {}).update(
+        connect_timeout=5, tcp_user_timeout=8000, keepalives_idle=4, keepalives_interval=2, keepalives_count=2
+    )
 # kolosal/asgi.py says which process is the web server: there, threads come and go with requests, and a pool keeps
 # PostgreSQL's connections. Elsewhere a thread keeps its own: a pool does not survive the forks of django-q2's cluster.
 if not env.bool("KOLOSAL_WEB", default=False):
     _database["CONN_MAX_AGE"] = None
 elif _database["ENGINE"].endswith("postgresql"):
-    _database["OPTIONS"] = {"pool": {"min_size": 1, "max_size": 20, "timeout": 10}}
+    _database.setdefault("OPTIONS", {})["pool"] = {"min_size": 1, "max_size": 20, "timeout": 10}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Workers ---------------------------------------------------------------------------------------------------------
 
+HOST = env.str("KOLOSAL_HOST", default="") or socket.gethostname()
 WORKERS = env.int("KOLOSAL_WORKERS", default=2)
 RUNS_PER_WORKER = env.int("KOLOSAL_RUNS_PER_WORKER", default=500)
 GRACE_SECONDS = env.float("KOLOSAL_GRACE_SECONDS", default=20)

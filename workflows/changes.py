@@ -14,6 +14,7 @@ from typing import Any
 
 from django.db import connection, models, transaction
 
+from workflows import faults
 from workflows.audit import EventRow
 from workflows.models import Event, Run, RunRequest, StepResult, StreamText
 from workflows.models.fields import dumps
@@ -38,6 +39,7 @@ class Change:
     events: list[EventRow] = field(default_factory=list)
     texts: list[dict[str, Any]] = field(default_factory=list)  # the last streamed text of steps that end here
     requests: list[int] = field(default_factory=list)  # requests that this change answers
+    superseded: list[str] = field(default_factory=list)  # paths whose results are discarded
     keep_only: str | None = None  # the run has ended: drop the result data of every step but this path
 
     def set_step(self, path: str, columns: dict[str, Any]) -> None:
@@ -58,6 +60,8 @@ def write(changes: Sequence[Change]) -> set[uuid.UUID]:
         pipeline.sync()
         held = [change for change, guard in zip(changes, guards, strict=True) if guard.rowcount == 1]
         _write_parts(held)
+        faults.point("before-commit")
+    faults.point("after-commit")
     return {change.run_id for change in changes if change not in held and not _is_written(change)}
 
 
@@ -104,6 +108,10 @@ def _new_steps(change: Change) -> Iterator[dict[str, Any]]:
 
 
 def _write_parts(changes: list[Change]) -> None:
+    for change in changes:
+        if change.superseded:
+            current = StepResult.objects.filter(run_id=change.run_id, superseded=False)
+            current.filter(path__in=change.superseded).update(superseded=True)
     _insert(StepResult, [row for change in changes for row in _new_steps(change)])
     for change in changes:
         for path, columns in change.steps.items():

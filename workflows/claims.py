@@ -3,9 +3,8 @@
 import contextlib
 import hashlib
 import os
-import socket
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -13,16 +12,17 @@ from pathlib import Path
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Max, Q, QuerySet
 from django.utils import timezone
 
-from workflows import changes, transitions
+from workflows import changes, faults, suspicion, transitions
 from workflows.definitions.models import Definition
 from workflows.errors import LeaseLost
-from workflows.models import Run, RunRequest, StepResult, Worker
+from workflows.held import HeldRun, HeldStep, load
+from workflows.limits import Room
+from workflows.models import Run, StepResult, Worker
 from workflows.outcomes import ErrorRecord
 from workflows.states import RunStatus
-from workflows.transitions import HeldRun, HeldStep
 
 A_DAY = timedelta(days=1)
 
@@ -39,7 +39,7 @@ class Identity:
 
     @classmethod
     def new(cls, kind: str) -> "Identity":
-        return cls(uuid.uuid4(), kind, socket.gethostname(), this_machine(), os.getpid())
+        return cls(uuid.uuid4(), kind, settings.HOST, this_machine(), os.getpid())
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.host}:{self.pid}"
@@ -48,7 +48,7 @@ class Identity:
 @cache
 def this_machine() -> str:
     """A digest of the host's name, its boot and the namespace of process ids (containers of a host differ in it)."""
-    parts = [socket.gethostname()]
+    parts = [settings.HOST]
     with contextlib.suppress(OSError):
         parts += [Path("/proc/sys/kernel/random/boot_id").read_text(), os.readlink("/proc/self/ns/pid")]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
@@ -126,25 +126,6 @@ def disown(who: Identity, run_id: uuid.UUID) -> None:
     Run.objects.filter(pk=run_id, worker_id=who.id).update(worker=nobody)
 
 
-def requests_for(who: Identity) -> list[RunRequest]:
-    """What others ask of the runs that this worker holds, oldest first."""
-    return list(RunRequest.objects.filter(run__worker_id=who.id).order_by("pk"))
-
-
-def settle_requests(run_id: uuid.UUID | None = None) -> None:
-    """Carry out what was asked of runs that nobody holds by now (of one run, or of all)."""
-    waiting = RunRequest.objects.filter(run__worker__isnull=True).order_by("pk")
-    for request in waiting if run_id is None else waiting.filter(run_id=run_id):
-        with transaction.atomic():
-            run = Run.objects.select_for_update().get(pk=request.run_id)
-            if run.has_ended:
-                request.delete()
-            elif run.worker_id is None:
-                held = transitions.load(run, request.actor)
-                transitions.cancel(held, request.actor, request.pk)
-                transitions.write(held)
-
-
 def look_at(run_ids: Collection[uuid.UUID]) -> tuple[set[uuid.UUID], set[uuid.UUID]]:
     """Those of the runs that could be claimed now, and those that have not ended."""
     now = database_now()
@@ -164,23 +145,31 @@ def orphans_of_web() -> list[uuid.UUID]:
     return list(lost.values_list("pk", flat=True)[:100])
 
 
-def claim(who: Identity, limit: int, run_ids: Collection[uuid.UUID] | None = None) -> list[Claimed]:
-    """Claim up to ``limit`` runs: due ones, by priority and age, then those whose holder let its lease expire.
+def claim(
+    who: Identity, limit: int, run_ids: Collection[uuid.UUID] | None = None, suspects: Sequence[int] = ()
+) -> list[Claimed]:
+    """Claim up to ``limit`` runs: due ones, by priority and age, those whose holder let its lease expire first.
 
-    With ``run_ids`` only those, the reserved ones among them too. Runs that lost one worker too many are given up
-    here. Raises `LeaseLost` if the claimer's own lease has expired: it holds nothing any more.
+    With ``run_ids`` only those, the reserved ones among them too. ``suspects`` are the recoveries of the runs that the
+    claimer holds and that have any: see `workflows.suspicion`. Runs that lost one worker too many are given up here.
+    Raises `LeaseLost` if the claimer's own lease has expired: it holds nothing any more.
     """
     now = database_now()
     with transaction.atomic():
         if not renew(who):
             raise LeaseLost(f"the lease of {who} has expired")
-        rows = _locked(_due(now, run_ids), limit)
-        taken = [(row, _claim_due(row, who, now)) for row in rows]
-        if len(rows) < limit:
-            rows = _locked(_expired(now, run_ids), limit - len(rows))
-            taken += [(row, _take_over(row, who)) for row in rows]
-        changes.write([change for _, held in taken if (change := held.take())])
-    return [_loaded(row, held) for row, held in taken if held.status == RunStatus.RUNNING]
+        room = Room(now)
+        rows = _suspects(now, run_ids, room, limit, suspects)
+        if rows:
+            faults.point("takeover")
+        rows += room.admit(_locked(_due(now, run_ids, room), limit - len(rows)))
+        if rows:
+            faults.point("claim")
+        worst = _worst(rows)
+        taken = [_take(row, who, now, worst) for row in rows]
+        writers = [one.held if isinstance(one, Claimed) else one for one in taken]
+        changes.write([change for writer in writers if (change := writer.take())])
+    return [one for one in taken if isinstance(one, Claimed)]
 
 
 def expire_dead(machine: str) -> int:
@@ -221,21 +210,31 @@ def _lease() -> timedelta:
     return timedelta(seconds=settings.LEASE_SECONDS)
 
 
-def _due(now: datetime, run_ids: Collection[uuid.UUID] | None) -> QuerySet[Run]:
+def _due(now: datetime, run_ids: Collection[uuid.UUID] | None, room: Room) -> QuerySet[Run]:
     if run_ids is None:
-        return Run.objects.due(now)
-    return Run.objects.filter(_claimable(now), pk__in=run_ids).order_by("id")
+        rows = Run.objects.due(now)
+    else:
+        rows = Run.objects.filter(_claimable(now), pk__in=run_ids).order_by("id")
+    return room.exclude_full(rows.filter(recoveries=0))
+
+
+def _suspects(
+    now: datetime, run_ids: Collection[uuid.UUID] | None, room: Room, limit: int, held: Sequence[int]
+) -> list[Run]:
+    """Runs that lost a worker, as many as may be together in one loop."""
+    lost = Q(worker__expires_at__lte=now)
+    if run_ids is None:
+        rows = Run.objects.filter(lost | Q(worker__isnull=True, due_at__lte=now, recoveries__gt=0))
+    else:
+        rows = Run.objects.filter(lost | (_claimable(now) & Q(recoveries__gt=0)), pk__in=run_ids)
+    found = _locked(room.exclude_full(rows).order_by("recoveries", "id"), limit)
+    return suspicion.together(room.admit(found), held, limit)
 
 
 def _claimable(now: datetime) -> Q:
     """Due, or reserved for whoever knows the run's id."""
     reserved = Q(due_at__isnull=True, status=RunStatus.QUEUED)
     return Q(worker__isnull=True) & (Q(due_at__lte=now) | reserved)
-
-
-def _expired(now: datetime, run_ids: Collection[uuid.UUID] | None) -> QuerySet[Run]:
-    expired = Run.objects.lease_expired(now).order_by("id")
-    return expired if run_ids is None else expired.filter(pk__in=run_ids)
 
 
 def _locked(queryset: QuerySet[Run], limit: int) -> list[Run]:
@@ -245,45 +244,44 @@ def _locked(queryset: QuerySet[Run], limit: int) -> list[Run]:
     return list(queryset.select_related("workflow", "worker", "version").defer("version__definition")[:limit])
 
 
-def _claim_due(row: Run, who: Identity, now: datetime) -> HeldRun:
+def _take(row: Run, who: Identity, now: datetime, worst: Mapping[uuid.UUID, int]) -> Claimed | HeldRun:
+    """The run as its new holder has it, or as it was given up."""
     held = HeldRun.of(row, str(who))
-    if _readable(row, held):
-        transitions.claim(held, who.id, now, row.definition.max_execution_time_seconds)
-    return held
-
-
-def _take_over(row: Run, who: Identity) -> HeldRun:
-    held = HeldRun.of(row, str(who))
-    if not _readable(row, held):
+    try:
+        definition, results = row.definition, _results(row)
+    except ValueError as error:  # pydantic's and json's are ValueErrors; others must not be held up by it
+        message = f"version {row.version.number} of the definition, or a result, can't be read by this release: {error}"
+        transitions.fail(held, ErrorRecord("DefinitionError", message))
         return held
-    held = transitions.load(row, str(who))
-    transitions.take_over(held, who.id, lost=str(row.worker))
+    held.steps = {step.path: HeldStep.of(step) for step in results}
+    if row.attempt > 1:
+        held.discards = row.discards()
+    if row.worker is None:
+        transitions.claim(held, who.id, now, definition.max_execution_time_seconds)
+        return Claimed(row, definition, held, results)
+    transitions.take_over(held, who.id, lost=str(row.worker), blamed=row.recoveries == worst[row.worker.pk])
     if held.recoveries > settings.MAX_RECOVERIES:
         message = f"the run was given up: {held.recoveries} workers in a row were lost while they worked on it"
         transitions.fail(held, ErrorRecord("TooManyRecoveries", message))
-    return held
+        return held
+    return Claimed(row, definition, held, results)
 
 
-def _readable(row: Run, held: HeldRun) -> bool:
-    """Whether the run's definition and results can be read; if not, the run fails, and others are not held up."""
-    try:
-        if row.epoch:
-            list(row.steps.filter(superseded=False))
-        return bool(row.definition)
-    except ValueError as error:  # pydantic's and json's are ValueErrors
-        message = f"version {row.version.number} of the definition, or a result, can't be read by this release: {error}"
-        transitions.fail(held, ErrorRecord("DefinitionError", message))
-        return False
+def _results(row: Run) -> list[StepResult]:
+    # A run claimed for the first time has no results: nothing to ask for.
+    return list(row.steps.filter(superseded=False).order_by("pk")) if row.epoch else []
+
+
+def _worst(rows: Sequence[Run]) -> dict[uuid.UUID, int]:
+    """Lost worker → the most recoveries of any run that it held: those are what it may have died of."""
+    lost = {row.worker_id for row in rows if row.worker_id is not None}
+    if not lost:
+        return {}
+    found = Run.objects.filter(worker__in=lost).order_by().values_list("worker").annotate(Max("recoveries"))
+    return dict(found)
 
 
 def reload(who: Identity, run_id: uuid.UUID) -> HeldRun | None:
     """A held run as it is stored, for a holder whose own picture of it can't be written; None if it is not held."""
     row = Run.objects.filter(pk=run_id, worker_id=who.id).first()
-    return None if row is None else transitions.load(row, str(who))
-
-
-def _loaded(row: Run, held: HeldRun) -> Claimed:
-    # A run claimed for the first time has no results: nothing to ask for.
-    steps = list(StepResult.objects.filter(run=row, superseded=False).order_by("pk")) if held.epoch > 1 else []
-    held.steps = {step.path: HeldStep.of(step) for step in steps}
-    return Claimed(row, row.definition, held, steps)
+    return None if row is None else load(row, str(who))

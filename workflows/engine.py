@@ -11,18 +11,20 @@ from django.conf import settings
 from django.db import DatabaseError
 
 from agents import catalog
-from agents.functions.base import AgentSpec, Function
-from workflows import claims, transitions
+from agents.functions.base import AgentSpec, Call, Function
+from workflows import claims, execution, faults, requests, transitions
 from workflows.attempt_texts import AttemptTexts
 from workflows.changes import Change
 from workflows.claims import Claimed
-from workflows.errors import LeaseLost
+from workflows.errors import LeaseLost, StepTimeout
 from workflows.execution import World
+from workflows.held import HeldRun
 from workflows.helper_processes import HelperPool
 from workflows.lease import Lease
 from workflows.ledger import Ledger
 from workflows.models import RunRequest, Worker
 from workflows.run_task import Means, RunTask
+from workflows.slots import Slots
 
 logger = logging.getLogger(__name__)
 Resolved = tuple[AgentSpec, Function]
@@ -31,6 +33,7 @@ LOOK_EVERY = 0.2  # seconds between looks for due runs, while there is room
 RENEW_EVERY = 1.0
 WATCH_EVERY = 0.25
 WRITE_TEXT_EVERY = 0.05
+TEND_EVERY = 0.05
 SWALLOWED = 5.0  # seconds that what was interrupted gets to end
 
 
@@ -63,7 +66,8 @@ class Engine:
         self._evaluators = HelperPool(1)
         self._chores: set[asyncio.Task[None]] = set()
         self.world = World(self._resolve, self._helpers, self._evaluators, settings.EXPRESSION_SECONDS, callables or {})
-        self._means = Means(self._ledger, self.world, self._texts, lambda: self._stopping)
+        self._slots = Slots(self._ledger, self._lease)
+        self._means = Means(self._ledger, self.world, self._texts, self._slots)
 
     # --- What it is asked for ----------------------------------------------------------------------------------------
 
@@ -88,12 +92,35 @@ class Engine:
         """Until no run is under way."""
         await self._settled(None)
 
+    async def call(
+        self, agent: AgentSpec, function: Function, call: Call, parameters: dict[str, Any], timeout: float
+    ) -> dict[str, Any]:
+        """One call of a function outside any run, in one of the jobs that its agent may have at once.
+
+        ``timeout`` (seconds) bounds the wait in line and the call, each. Raises what `execution.run_function` raises.
+        """
+        if agent.max_concurrent_jobs is not None:
+            await self._lease.ensure()
+        place = self._slots.join(agent)
+        try:
+            if not await place.ask():
+                await asyncio.wait_for(place.granted.wait(), timeout)
+            result, _ = await execution.run_function(function, call, parameters, timeout, self._helpers)
+            return result
+        except TimeoutError:
+            limit = f"{agent.max_concurrent_jobs} of {agent.max_concurrent_jobs} jobs are taken"
+            raise StepTimeout(f"agent {agent.name!r} was busy for {timeout:g} s: {limit}") from None
+        finally:
+            place.leave()
+
     async def finish(self, grace: float) -> None:
         """Claim nothing more; let attempts end for ``grace`` seconds, then give their runs back."""
         self._stopping = True
+        for run in list(self._active.values()):
+            run.halt(_release)
         await self._settled(grace)
         for run in list(self._active.values()):
-            run.interrupt(lambda held: transitions.release(held, "the worker stops"))
+            run.interrupt(_release)
         await self._settled(SWALLOWED)
 
     async def close(self) -> None:
@@ -130,7 +157,8 @@ class Engine:
                 return
             try:
                 await self._lease.ensure()
-                claimed = await self._ledger.call(claims.claim, self._lease.who, room, run_ids)
+                suspects = [run.held.recoveries for run in self._active.values() if run.held.recoveries]
+                claimed = await self._ledger.call(claims.claim, self._lease.who, room, run_ids, suspects)
             except LeaseLost as error:
                 self._lose(str(error))
             except DatabaseError as error:
@@ -147,6 +175,8 @@ class Engine:
         run = self._active[run_id] = RunTask(claimed, self._lease.who, self._means)
         run.task = asyncio.create_task(run.carry_out(), name=f"run {run_id}")
         run.task.add_done_callback(lambda _: self._forget(run))
+        if self._stopping:  # it was being claimed when the stop came
+            run.halt(_release)
         if not self._chores:
             self.begin_chores()
 
@@ -185,6 +215,7 @@ class Engine:
             (RENEW_EVERY, self._renew),
             (WATCH_EVERY, self._watch),
             (WRITE_TEXT_EVERY, self._texts.store),
+            (TEND_EVERY, self._tend),
             (LOOK_EVERY, self._look_after_offered),
         ]
         if self._kind == Worker.Kind.WEB:
@@ -192,16 +223,16 @@ class Engine:
         self._chores = {asyncio.create_task(_repeat(every, chore)) for every, chore in chores}
 
     async def _renew(self) -> None:
-        if not self._active:
+        if not self._active and not self._slots.in_use:
             return
         if not await self._lease.renew():
             self._lose("it expired before it was renewed")
             return
-        for request in await self._ledger.call(claims.requests_for, self._lease.who):
+        for request in await self._ledger.call(requests.of_holder, self._lease.who):
             self._obey(request)
 
     async def _watch(self) -> None:
-        if self._active and not self._lease.is_good:
+        if (self._active or self._slots.in_use) and not self._lease.is_good:
             self._lose("it could not be renewed in time")
 
     def _lose(self, why: str) -> None:
@@ -213,9 +244,21 @@ class Engine:
             run.interrupt(None)
 
     def _obey(self, request: RunRequest) -> None:
+        """Cancel at once, pause before the next attempt. To resume waits until it is paused: see `requests.settle`."""
         run = self._active.get(request.run_id)
-        if run is not None and request.verb == RunRequest.Verb.CANCEL:
+        if run is None:
+            return
+        if request.verb == RunRequest.Verb.CANCEL:
+            faults.point("cancel")
             run.interrupt(lambda held: transitions.cancel(held, request.actor, request.pk))
+        elif request.verb == RunRequest.Verb.PAUSE:
+            run.halt(lambda held: transitions.pause(held, request.actor, request.pk))
+
+    async def _tend(self) -> None:
+        try:
+            await self._slots.tend()
+        except LeaseLost as error:
+            self._lose(str(error))
 
     async def _look_after_offered(self) -> None:
         """Claim what could not be claimed when it was offered, or was parked since; forget what has ended."""
@@ -246,6 +289,10 @@ async def _repeat(every: float, chore: Callable[[], Awaitable[None]]) -> None:
             if failing:
                 logger.info("%s works again.", chore.__qualname__)
             failing = False
+
+
+def _release(held: HeldRun) -> None:
+    transitions.release(held, "the worker stops")
 
 
 def _look_up(agent: str, function: str) -> Resolved:

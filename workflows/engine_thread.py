@@ -12,7 +12,6 @@ from django.conf import settings
 
 from agents import catalog
 from agents.functions.base import AgentSpec, Call
-from workflows import execution
 from workflows.changes import Change
 from workflows.engine import Engine
 from workflows.models import Run, Worker
@@ -40,13 +39,11 @@ def adopt_orphans() -> None:
 def call_function(agent: AgentSpec, function: str, parameters: dict[str, Any], timeout: float) -> dict[str, Any]:
     """One call of an agent's function outside any workflow; blocks. ``timeout`` in seconds.
 
-    Raises what `execution.run_function` raises.
+    Raises what `Engine.call` raises.
     """
     running, offered = _running(), catalog.function(agent, function)
     call = Call(agent=agent, idempotency_key=f"call:{uuid.uuid4()}")
-    helpers = running.engine.world.helpers
-    result, _ = running.submit(execution.run_function(offered, call, parameters, timeout, helpers)).result()
-    return result
+    return running.submit(running.engine.call(agent, offered, call, parameters, timeout)).result()
 
 
 def on_written(listener: Callable[[Change], None]) -> None:

@@ -2,26 +2,28 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 from django.conf import settings
 from django.utils import timezone
 
-from workflows import claims, execution, transitions
+from workflows import claims, execution, faults, requests, transitions
 from workflows.attempt_texts import AttemptTexts
 from workflows.claims import Claimed, Identity
 from workflows.definitions.models import Step
 from workflows.errors import LeaseLost, RunDeadlineExceeded
 from workflows.execution import Ready, World
+from workflows.held import HeldRun
 from workflows.ledger import Ledger
 from workflows.outcomes import ErrorRecord, Failed, Skipped, Succeeded
 from workflows.scope import Scope
+from workflows.slots import Place, Slots
 from workflows.states import STEP_ENDED, STEP_FAILED, StepStatus
-from workflows.transitions import HeldRun
 
 logger = logging.getLogger(__name__)
 
@@ -37,15 +39,18 @@ class Means:
     ledger: Ledger
     world: World
     texts: AttemptTexts
-    is_stopping: Callable[[], bool]
+    slots: Slots
 
 
-class _Parked(Exception):
-    """The run waits without a holder; its task ends."""
+class _LetGo(Exception):
+    """The run waits without a holder, or is to be let go before its next attempt; its task ends."""
 
 
 class RunTask:
-    """Carries out one claimed run. `interrupt` ends it early; whatever happens, nothing of it is left held."""
+    """Carries out one claimed run, until it ends, waits long, is halted before an attempt, or interrupted in one.
+
+    Whatever happens, nothing of it is left held.
+    """
 
     def __init__(self, claimed: Claimed, who: Identity, means: Means) -> None:
         self.held = claimed.held
@@ -55,9 +60,16 @@ class RunTask:
         self._definition = claimed.definition
         self._means = means
         self._begun = False
+        self._halting: Ending | None = None
+        self._halted = asyncio.Event()
         self._ending: Ending | None = None
         self._interrupted = False
         self._final = False  # its last change is on the way: too late to interrupt
+
+    def halt(self, ending: Ending) -> None:
+        """Let the attempt that is under way end, then write ``ending`` before another begins."""
+        self._halting = self._halting or ending
+        self._halted.set()
 
     def interrupt(self, ending: Ending | None) -> None:
         """Stop what is under way and write ``ending``; with None the lease is lost, and nothing may be written."""
@@ -89,7 +101,7 @@ class RunTask:
         except asyncio.CancelledError:
             if self._ending is not None:
                 await self._end(self._ending)
-        except _Parked:
+        except _LetGo:
             pass
 
     async def _rescue(self, error: Exception) -> None:
@@ -116,7 +128,7 @@ class RunTask:
         ending(self.held)
         await self._commit()
         if self.held.is_open:  # let go, not ended: what was asked of its holder meanwhile is nobody's business else
-            await self._means.ledger.insist(claims.settle_requests, self.held.id)
+            await self._means.ledger.insist(requests.settle, self.held.id)
 
     async def _commit(self) -> None:
         await self._means.ledger.commit(self.held.take())
@@ -133,9 +145,7 @@ class RunTask:
         for step in self._definition.steps:
             if step.step_id in self._scope.steps:
                 continue
-            if self._means.is_stopping():
-                await self._end(lambda held: transitions.release(held, "the worker stops"))
-                return
+            await self._let_go_if_halted()
             error = await self._step(step)
             if error is not None and self._definition.stop_on_failure and not step.continue_on_failure:
                 record = ErrorRecord(error.code, f"step {step.step_id} failed: {error.message}")
@@ -169,13 +179,9 @@ class RunTask:
 
     async def _attempts(self, step: Step, ready: Ready, columns: dict[str, Any]) -> Succeeded | Failed:
         held, path = self.held, step.step_id
-        await self._pause(path, _retry_due(held, path))
         while True:
-            transitions.start_step(held, path, columns)
-            await self._commit()
-            outcome = await execution.attempt(
-                self._definition, step, ready, self._scope, self._means.world, **self._call_options(path)
-            )
+            await self._pause(path, _retry_due(held, path))
+            outcome = await self._attempt(step, ready, columns)
             if isinstance(outcome, Succeeded):
                 return outcome
             failed_attempts = held.step(path).failed_attempts
@@ -184,7 +190,31 @@ class RunTask:
                 return judged
             held.open().texts += self._means.texts.end(held.id)
             transitions.retry_step(held, path, judged)
-            await self._pause(path, _retry_due(held, path))
+
+    async def _attempt(self, step: Step, ready: Ready, columns: dict[str, Any]) -> Succeeded | Failed:
+        """One attempt, in one of the jobs that the agent may have at once."""
+        held, path = self.held, step.step_id
+        place = self._means.slots.join(ready.agent)
+        try:
+            waited = 0.0 if await place.ask() else await self._wait_in_line(place, path, ready, columns)
+            transitions.start_step(held, path, columns, waited)
+            await self._commit()
+            faults.point("before-step")
+            outcome = await execution.attempt(
+                self._definition, step, ready, self._scope, self._means.world, **self._call_options(path)
+            )
+            faults.point("after-effect")
+            return outcome
+        finally:
+            place.leave()
+
+    async def _wait_in_line(self, place: Place, path: str, ready: Ready, columns: dict[str, Any]) -> float:
+        """Until the place is granted; returns the seconds."""
+        began = time.monotonic()
+        transitions.queue_step(self.held, path, columns, ready.agent.max_concurrent_jobs or 0)
+        await self._commit()
+        await self._unless_halted(place.granted.wait())
+        return time.monotonic() - began
 
     async def _fall_back(self, step: Step, failed: Failed) -> Succeeded | Failed:
         """The fallback's result in place of the failure; both errors if it fails too."""
@@ -200,12 +230,32 @@ class RunTask:
         """Wait for a retry: short waits here, long ones without holding the run."""
         delay = (due - timezone.now()).total_seconds() if due else 0
         if due is None or delay <= 0:
-            return
-        if delay >= PARK_FROM:
-            await self._end(lambda held: transitions.park(held, due, f"{path} is tried again"))
-            raise _Parked
-        await self._commit()
-        await asyncio.sleep(delay)
+            await self._let_go_if_halted()
+        elif delay >= PARK_FROM:
+            await self._let_go_if_halted()
+            await self._let_go(lambda held: transitions.park(held, due, f"{path} is tried again"))
+        else:
+            await self._commit()
+            await self._unless_halted(asyncio.sleep(delay))
+
+    async def _unless_halted(self, waiting: Coroutine[Any, Any, Any]) -> None:
+        """Wait, but no longer than until the run is to be let go."""
+        halted = asyncio.create_task(self._halted.wait())
+        waited = asyncio.create_task(waiting)
+        try:
+            await asyncio.wait({halted, waited}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            halted.cancel()
+            waited.cancel()
+        await self._let_go_if_halted()
+
+    async def _let_go_if_halted(self) -> None:
+        if self._halting is not None:
+            await self._let_go(self._halting)
+
+    async def _let_go(self, ending: Ending) -> NoReturn:
+        await self._end(ending)
+        raise _LetGo
 
     def _call_options(self, path: str) -> dict[str, Any]:
         text = self._means.texts.begin(self.held.id, path, self.held.step(path).attempt)

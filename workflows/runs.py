@@ -1,6 +1,8 @@
 """The verbs of runs: what the API, the admin, the command line and triggers may do."""
 
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -8,12 +10,16 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from workflows import dispatch, engine_thread, transitions
+from workflows import dispatch, engine_thread, limits, requests, retrying, transitions
 from workflows.definitions import Definition, Problem
 from workflows.definitions.inputs import check_input
-from workflows.errors import InputInvalid, RunNotFound
+from workflows.errors import InputInvalid, RunNotFound, RunStateConflict
+from workflows.held import load, write
 from workflows.models import Run, RunRequest, Workflow, WorkflowVersion
 from workflows.models.fields import dumps
+from workflows.states import RETRYABLE, RunStatus
+
+Verb = RunRequest.Verb
 
 
 def get(run_id: uuid.UUID | str) -> Run:
@@ -37,10 +43,11 @@ def start(
     version: WorkflowVersion | None = None,
     priority: int = 0,
     run_at: datetime | None = None,
+    rerun_of: Run | None = None,
     wake: bool = True,
     reserved: bool = False,
 ) -> Run:
-    """Insert a queued run of ``version``, or of the current one. Raises `InputInvalid`.
+    """Insert a queued run of ``version``, or of the current one. Raises `InputInvalid`, `ConcurrencyLimitReached`.
 
     With ``wake`` the workers are rung on commit, if it is due already. A ``reserved`` run is never due: it waits for
     the one loop that claims it by its id.
@@ -51,6 +58,7 @@ def start(
     _require_room(version.parsed, input)
     now = timezone.now()
     with transaction.atomic():
+        limits.require_room(workflow, version.parsed)
         run = Run(
             workflow=workflow,
             version=version,
@@ -61,6 +69,7 @@ def start(
             created_at=now,
             due_at=None if reserved else run_at or now,
             total_steps=len(version.parsed.steps),
+            rerun_of=rerun_of,
         )
         run.save(force_insert=True)
         transitions.record_creation(run)
@@ -87,23 +96,94 @@ def execute(
 
 
 def cancel(run_id: uuid.UUID, *, actor: str) -> bool:
-    """Ask for the end of a run. False if it has ended already.
+    """End a run, whatever it is at. False if it has ended already.
 
     A run that a worker holds gets a request, which its holder carries out within a second or so.
     """
-    with transaction.atomic():
-        run = Run.objects.select_for_update().filter(pk=run_id).first()
-        if run is None:
-            raise RunNotFound(f"there is no run {str(run_id)!r}")
+    with _locked(run_id) as run:
         if run.has_ended:
             return False
-        if run.worker_id is not None:
-            RunRequest.objects.create(run=run, verb=RunRequest.Verb.CANCEL, actor=actor)
-        else:
-            held = transitions.load(run, actor)
-            transitions.cancel(held, actor)
-            transitions.write(held)
+        requests.put(run, Verb.CANCEL, actor)
         return True
+
+
+def pause(run_id: uuid.UUID, *, actor: str) -> bool:
+    """Stop a run before its next attempt, until it is resumed. False if it is paused already.
+
+    A run that a worker holds gets a request: its holder pauses it when the attempt under way has ended. Raises
+    `RunStateConflict` if it has ended.
+    """
+    with _locked(run_id) as run:
+        if run.has_ended:
+            raise RunStateConflict(f"the run has ended: it is {run.status}; only what goes on can be paused")
+        if run.status == RunStatus.PAUSED or _is_to_be_paused(run):
+            return False
+        requests.put(run, Verb.PAUSE, actor)
+        return True
+
+
+def resume(run_id: uuid.UUID, *, actor: str) -> None:
+    """Go on with a paused run, or with one that is about to be paused. Raises `RunStateConflict` for any other."""
+    with _locked(run_id) as run:
+        if run.status != RunStatus.PAUSED and not _is_to_be_paused(run):
+            other = "`retry` goes on with what failed" if run.has_ended else "it goes on by itself"
+            raise RunStateConflict(f"the run is not paused: it is {run.status}; {other}")
+        if requests.put(run, Verb.RESUME, actor):
+            dispatch.wake()
+
+
+def retry(run_id: uuid.UUID, *, actor: str, start_at: str | None = None) -> None:
+    """Go on with a run that has failed, was cancelled or timed out, from its first unfinished step.
+
+    With ``start_at``, the path of a step, from there: what it and later steps have come to is discarded. Raises
+    `RunStateConflict` for a run in any other state, `StepNotFound` for a path that is not there or not reached yet.
+    """
+    with _locked(run_id) as run:
+        if run.status not in RETRYABLE:
+            other = "`rerun` starts a new one" if run.has_ended else "cancel it first, or wait for its end"
+            raise RunStateConflict(f"only a failed, cancelled or timed-out run is retried; it is {run.status}: {other}")
+        plan = retrying.plan(run, start_at)
+        held = load(run, actor)
+        transitions.retry(held, actor, plan.discarded, plan.kept, plan.start_at)
+        write(held)
+        dispatch.wake()
+
+
+def rerun(
+    run_id: uuid.UUID, *, actor: str, input: dict[str, Any] | None = None, version: WorkflowVersion | None = None
+) -> Run:
+    """Start a new run like this one: the same input and version, unless others are given.
+
+    Raises `RunStateConflict` if its workflow is archived, and what `start` raises.
+    """
+    run = get(run_id)
+    if run.workflow.archived_at is not None:
+        raise RunStateConflict("the run's workflow is archived, so it is not run again")
+    return start(
+        run.workflow,
+        run.input if input is None else input,
+        trigger="rerun",
+        actor=actor,
+        version=version or run.version,
+        priority=run.priority,
+        rerun_of=run,
+    )
+
+
+@contextmanager
+def _locked(run_id: uuid.UUID) -> Iterator[Run]:
+    """The run in a transaction of its own, in which nobody else moves it. Raises `RunNotFound`."""
+    with transaction.atomic():
+        rows = Run.objects.select_for_update(of=("self",)).select_related("workflow", "worker")
+        run = rows.filter(pk=run_id).first()
+        if run is None:
+            raise RunNotFound(f"there is no run {str(run_id)!r}")
+        yield run
+
+
+def _is_to_be_paused(run: Run) -> bool:
+    asked = run.requests.filter(verb__in=[Verb.PAUSE, Verb.RESUME]).order_by("-pk").first()
+    return asked is not None and asked.verb == Verb.PAUSE
 
 
 def _require_room(definition: Definition, input: dict[str, Any]) -> None:

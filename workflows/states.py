@@ -65,6 +65,7 @@ STEP_TRANSITIONS: dict[str, frozenset[str]] = {
     StepStatus.PENDING: frozenset(
         {
             StepStatus.RUNNING,
+            StepStatus.WAITING,
             StepStatus.SKIPPED,
             StepStatus.FAILED,
             StepStatus.CANCELLED,
@@ -82,7 +83,15 @@ STEP_TRANSITIONS: dict[str, frozenset[str]] = {
             StepStatus.TIMED_OUT,
         }
     ),
-    StepStatus.RETRYING: frozenset({StepStatus.RUNNING, StepStatus.FAILED, StepStatus.CANCELLED, StepStatus.TIMED_OUT}),
+    StepStatus.RETRYING: frozenset(
+        {
+            StepStatus.RUNNING,
+            StepStatus.WAITING,
+            StepStatus.FAILED,
+            StepStatus.CANCELLED,
+            StepStatus.TIMED_OUT,
+        }
+    ),
     StepStatus.WAITING: frozenset(
         {
             StepStatus.RUNNING,
@@ -100,6 +109,7 @@ STEP_TRANSITIONS: dict[str, frozenset[str]] = {
 }
 
 RUN_ENDED = frozenset({RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.TIMED_OUT})
+RETRYABLE = frozenset(status for status in RUN_ENDED if RUN_TRANSITIONS[status])
 RUN_ACTIVE = frozenset(RunStatus) - RUN_ENDED
 STEP_ENDED = frozenset(status for status, following in STEP_TRANSITIONS.items() if not following)
 STEP_FAILED = frozenset({StepStatus.FAILED, StepStatus.TIMED_OUT})

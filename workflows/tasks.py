@@ -7,7 +7,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.db import connections
 
-from workflows import claims
+from workflows import claims, faults, requests, shares
 from workflows.engine import Engine
 from workflows.models import RunRequest, StreamText, Worker
 from workflows.states import RUN_ENDED
@@ -20,6 +20,7 @@ def run_loop() -> None:
     """Claim and carry out due runs until none is left. Returns at once if enough loops are at work."""
     asyncio.run(_loop())
     connections.close_all()
+    faults.point("before-acknowledgement")
 
 
 async def _loop() -> None:
@@ -33,7 +34,8 @@ async def _loop() -> None:
 
 def sweep() -> None:
     """Put away what lost workers left: requests that nobody reads, streamed text of ended runs, old worker rows."""
-    claims.settle_requests()
+    requests.settle()
+    shares.forget_lost()
     RunRequest.objects.filter(run__status__in=RUN_ENDED).delete()
     # Not at once: whoever follows a run reads its last text after its end.
     StreamText.objects.filter(run__ended_at__lt=claims.database_now() - KEEP_TEXT).delete()

@@ -6,21 +6,19 @@ Nothing else in the project assigns a status.
 """
 
 import uuid
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
 
-from workflows import changes
 from workflows.audit import make_event
-from workflows.changes import Change, Encoded
-from workflows.errors import IllegalTransition, LeaseLost
-from workflows.models import Run
-from workflows.models.run import StepResult, idempotency_key
-from workflows.outcomes import ErrorRecord, Failed, Footprint, RetryAt, Skipped, Succeeded, Usage
+from workflows.changes import Encoded
+from workflows.errors import IllegalTransition
+from workflows.held import HeldRun, HeldStep, write
+from workflows.models import Run, StepResult
+from workflows.outcomes import ErrorRecord, Failed, Footprint, RetryAt, Skipped, Succeeded
 from workflows.states import (
-    RUN_ENDED,
     RUN_TRANSITIONS,
     STEP_ENDED,
     STEP_FAILED,
@@ -29,125 +27,14 @@ from workflows.states import (
     StepStatus,
 )
 
-RUN_COLUMNS = (
-    "successful_steps", "failed_steps", "skipped_steps", "retried_steps", "input_tokens", "output_tokens", "cost",
-)  # fmt: skip
-
-
-@dataclass(slots=True)
-class HeldStep:
-    """A step of a held run, as far as later transitions need it."""
-
-    path: str
-    status: str = StepStatus.PENDING
-    attempt: int = 0
-    attempts: list[dict[str, Any]] = field(default_factory=list)
-    discards: int = 0
-    started_at: datetime | None = None
-    attempt_started_at: datetime | None = None
-    duration_ms: float = 0
-    usage: Usage = field(default_factory=Usage)
-    logs: list[dict[str, Any]] = field(default_factory=list)
-    stored: bool = False
-
-    @classmethod
-    def of(cls, row: StepResult) -> "HeldStep":
-        return cls(
-            path=row.path,
-            status=row.status,
-            attempt=row.attempt,
-            attempts=row.attempts,
-            discards=row.discards,
-            started_at=row.started_at,
-            duration_ms=row.duration_ms,
-            usage=Usage(row.input_tokens, row.output_tokens, row.cost),
-            logs=row.logs,
-            stored=True,
-        )
-
-    @property
-    def failed_attempts(self) -> int:
-        """Attempts that count against ``max_retries``: not those cut short by a lost or stopping worker."""
-        return sum(1 for attempt in self.attempts if not attempt.get("interrupted"))
-
-
-@dataclass(slots=True)
-class HeldRun:
-    """A run as its writer knows it, with the change that is not written yet."""
-
-    id: uuid.UUID
-    epoch: int
-    status: str
-    seq: int
-    head: str
-    actor: str
-    counts: dict[str, Any]
-    recoveries: int = 0
-    started_at: datetime | None = None
-    deadline_at: datetime | None = None
-    steps: dict[str, HeldStep] = field(default_factory=dict)
-    change: Change | None = None
-
-    @classmethod
-    def of(cls, row: Run, actor: str) -> "HeldRun":
-        return cls(
-            id=row.pk,
-            epoch=row.epoch,
-            status=row.status,
-            seq=row.event_seq,
-            head=row.event_head,
-            actor=actor,
-            counts={name: getattr(row, name) for name in RUN_COLUMNS},
-            recoveries=row.recoveries,
-            started_at=row.started_at,
-            deadline_at=row.deadline_at,
-        )
-
-    def step(self, path: str) -> HeldStep:
-        return self.steps.setdefault(path, HeldStep(path))
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the run goes on, here or elsewhere."""
-        return self.status not in RUN_ENDED
-
-    def idempotency_key(self, path: str) -> str:
-        return idempotency_key(self.id, path, self.step(path).discards)
-
-    def open(self) -> Change:
-        """The change being made, begun at need."""
-        if self.change is None:
-            self.change = Change(self.id, self.epoch, self.seq)
-        return self.change
-
-    def take(self) -> Change | None:
-        """The change, to be written by the caller; a new one begins."""
-        change, self.change = self.change, None
-        return change
-
-
-def load(row: Run, actor: str) -> HeldRun:
-    """The run as a writer needs it, with its steps that have not ended."""
-    held = HeldRun.of(row, actor)
-    for step in row.steps.filter(superseded=False).exclude(status__in=STEP_ENDED):
-        held.steps[step.path] = HeldStep.of(step)
-    return held
-
-
-def write(run: HeldRun) -> None:
-    """Write the run's change at once. Raises `LeaseLost` if someone else has moved the run."""
-    change = run.take()
-    if change is not None and changes.write([change]):
-        raise LeaseLost(f"run {run.id} was changed by someone else")
-
-
 # --- Arrows of a run -------------------------------------------------------------------------------------------------
 
 
 def record_creation(run: Run) -> None:
     """Write the first event of a run that was just inserted."""
     held = HeldRun.of(run, run.actor)
-    _event(held, "run_created", trigger=run.trigger, version=run.version.number, priority=run.priority)
+    origin = {"rerun_of": str(run.rerun_of_id)} if run.rerun_of_id else {}
+    _event(held, "run_created", trigger=run.trigger, version=run.version.number, priority=run.priority, **origin)
     write(held)
     run.event_seq, run.event_head = held.seq, held.head
 
@@ -164,25 +51,78 @@ def claim(run: HeldRun, worker_id: uuid.UUID, now: datetime, max_seconds: float)
     _event(run, "run_started", epoch=run.epoch)
 
 
-def take_over(run: HeldRun, worker_id: uuid.UUID, lost: str) -> None:
-    """running → running under a new holder, after the worker ``lost`` let its lease expire."""
+def take_over(run: HeldRun, worker_id: uuid.UUID, lost: str, blamed: bool = True) -> None:
+    """running → running under a new holder, after the worker ``lost`` let its lease expire.
+
+    ``blamed``: this run may be what its worker died of, and this counts towards giving it up.
+    """
     _require(run, RunStatus.RUNNING)
     _hold(run, worker_id)
-    run.recoveries += 1
-    run.open().run["recoveries"] = run.recoveries
+    if blamed:
+        run.recoveries += 1
+        run.open().run["recoveries"] = run.recoveries
     _event(run, "run_taken_over", epoch=run.epoch, lost=lost, recoveries=run.recoveries)
 
 
 def release(run: HeldRun, reason: str) -> None:
     """running → queued: the holder stops in good order, and another worker may go on at once."""
     _require(run, RunStatus.RUNNING)
-    for step in run.steps.values():
-        if step.status == StepStatus.RUNNING:
-            _interrupt(step, reason)
-            run.open().set_step(step.path, {"attempts": step.attempts})
+    _interrupt_steps(run, reason)
     _move(run, RunStatus.QUEUED)
     _let_go(run, timezone.now())
     _event(run, "run_released", reason=reason)
+
+
+def pause(run: HeldRun, actor: str, request: int | None = None) -> None:
+    """queued | waiting | running → paused, by ``actor``: nothing is held, and no time counts, until it is resumed."""
+    _interrupt_steps(run, "paused")  # of a holder that was lost; one that lives pauses between attempts
+    _move(run, RunStatus.PAUSED)
+    _let_go(run, None)
+    run.paused_at = timezone.now()
+    run.open().run["paused_at"] = run.paused_at
+    _act(run, actor, request)
+    _event(run, "run_paused")
+
+
+def resume(run: HeldRun, actor: str, request: int | None = None) -> None:
+    """paused → queued, by ``actor``; the deadline moves by the time that the run was paused."""
+    now = timezone.now()
+    _move(run, RunStatus.QUEUED)
+    _let_go(run, now)
+    if run.deadline_at is not None and run.paused_at is not None:
+        run.deadline_at += now - run.paused_at
+    run.open().run |= {"paused_at": None, "deadline_at": run.deadline_at}
+    run.paused_at = None
+    _act(run, actor, request)
+    _event(run, "run_resumed")
+
+
+def retry(run: HeldRun, actor: str, discarded: Sequence[str], kept: Collection[StepResult], start_at: str) -> None:
+    """failed | cancelled | timed_out → queued, by ``actor``: goes on at ``start_at``, with a new deadline.
+
+    The results of ``discarded`` paths stay, marked superseded; those ``kept`` count on. Times of the run are those
+    of its newest attempt.
+    """
+    _move(run, RunStatus.QUEUED)
+    _let_go(run, timezone.now())
+    run.attempt, run.started_at, run.deadline_at, run.recoveries = run.attempt + 1, None, None, 0
+    run.counts |= _counted(kept)
+    change = run.open()
+    change.superseded += discarded
+    change.run |= run.counts | {
+        "attempt": run.attempt,
+        "started_at": None,
+        "deadline_at": None,
+        "recoveries": 0,
+        "ended_at": None,
+        "success": None,
+        "partial": False,
+        "error_code": "",
+        "error_message": "",
+        "sealed": False,
+    }
+    _act(run, actor, None)
+    _event(run, "run_retried", start_at, attempt=run.attempt, discarded=list(discarded))
 
 
 def park(run: HeldRun, until: datetime, reason: str) -> None:
@@ -213,9 +153,7 @@ def time_out(run: HeldRun, error: ErrorRecord) -> None:
 def cancel(run: HeldRun, actor: str, request: int | None = None) -> None:
     """→ cancelled, by ``actor``; steps under way end with it."""
     error = ErrorRecord("Cancelled", f"cancelled by {actor}")
-    run.actor = actor
-    if request is not None:
-        run.open().requests.append(request)
+    _act(run, actor, request)
     _end_steps(run, StepStatus.CANCELLED, error)
     _end(run, RunStatus.CANCELLED, success=False, error=error)
 
@@ -223,15 +161,33 @@ def cancel(run: HeldRun, actor: str, request: int | None = None) -> None:
 # --- Arrows of a step ------------------------------------------------------------------------------------------------
 
 
-def start_step(run: HeldRun, path: str, columns: dict[str, Any]) -> None:
+def queue_step(run: HeldRun, path: str, columns: dict[str, Any], limit: int) -> None:
+    """pending | retrying | running (after a lost worker) → waiting: in line for its agent, all of whose jobs are taken.
+
+    ``limit`` is the agent's; ``columns`` are as in `start_step`.
+    """
+    step = run.step(path)
+    if step.status == StepStatus.WAITING:  # a lost worker left it in line
+        return
+    _interrupt_lost(step)
+    _move_step(step, StepStatus.WAITING)
+    columns = columns | {"status": step.status, "attempts": step.attempts, "discards": step.discards}
+    _store_step(run, step, columns)
+    run.open().run["current_step"] = path
+    _event(run, "step_waiting", path, step_name=columns["name"], agent_name=columns["agent"], limit=limit)
+
+
+def start_step(run: HeldRun, path: str, columns: dict[str, Any], waited: float = 0.0) -> None:
     """pending | retrying | waiting | running (after a lost worker) → running: one attempt begins.
+
+    ``waited`` is the time in line for the agent, in seconds.
 
     ``columns`` are the step result's descriptive columns, parameters included.
     """
     step, now = run.step(path), timezone.now()
-    if step.status == StepStatus.RUNNING and len(step.attempts) < step.attempt:
-        _interrupt(step, "worker lost")
+    _interrupt_lost(step)
     _move_step(step, StepStatus.RUNNING)
+    step.waited_ms += waited * 1000
     step.attempt = len(step.attempts) + 1
     step.started_at = step.started_at or now
     step.attempt_started_at = now
@@ -241,10 +197,14 @@ def start_step(run: HeldRun, path: str, columns: dict[str, Any]) -> None:
         "attempts": step.attempts,
         "started_at": step.started_at,
         "discards": step.discards,
+        "waited_ms": round(step.waited_ms, 3),
     }
     _store_step(run, step, columns)
     run.open().run["current_step"] = path
-    _event(run, "step_start", path, step_name=columns["name"], agent_name=columns["agent"], attempt=step.attempt)
+    line = {"waited_ms": round(waited * 1000, 3)} if waited else {}
+    _event(
+        run, "step_start", path, step_name=columns["name"], agent_name=columns["agent"], attempt=step.attempt, **line
+    )
 
 
 def retry_step(run: HeldRun, path: str, outcome: RetryAt) -> None:
@@ -284,7 +244,7 @@ def complete_step(run: HeldRun, path: str, outcome: Succeeded) -> None:
 
 
 def fail_step(run: HeldRun, path: str, outcome: Failed, columns: dict[str, Any] | None = None) -> None:
-    """pending | running | retrying → failed, or timed_out if the last attempt hit its own timeout."""
+    """pending | waiting | running | retrying → failed, or timed_out if the last attempt hit its own timeout."""
     step = run.step(path)
     began = step.status == StepStatus.RUNNING
     timed_out = outcome.error.code in {"StepTimeout", "RunDeadlineExceeded"}
@@ -343,6 +303,13 @@ def _let_go(run: HeldRun, due_at: datetime | None) -> None:
     run.open().run |= {"worker": None, "due_at": due_at}
 
 
+def _act(run: HeldRun, actor: str, request: int | None) -> None:
+    """What follows is done by ``actor``, and answers the request."""
+    run.actor = actor
+    if request is not None:
+        run.open().requests.append(request)
+
+
 def _event(run: HeldRun, type: str, path: str = "", **data: Any) -> None:
     change = run.open()
     event = make_event(run.head, run.id, run.seq + 1, type, timezone.now(), run.actor, path, data)
@@ -361,6 +328,30 @@ def _store_step(run: HeldRun, step: HeldStep, columns: dict[str, Any]) -> None:
     else:
         change.new_steps[step.path] = dict(columns)
         step.stored = True
+
+
+def _counted(rows: Collection[StepResult]) -> dict[str, int]:
+    """The run's counters as these results make them."""
+    statuses = [row.status for row in rows]
+    return {
+        "successful_steps": statuses.count(StepStatus.COMPLETED),
+        "failed_steps": sum(status in STEP_FAILED for status in statuses),
+        "skipped_steps": statuses.count(StepStatus.SKIPPED),
+        "retried_steps": sum(any("retry_in" in attempt for attempt in row.attempts) for row in rows),
+    }
+
+
+def _interrupt_steps(run: HeldRun, reason: str) -> None:
+    """End the attempts under way, without an end of their steps."""
+    for step in run.steps.values():
+        if step.is_under_way:
+            _interrupt(step, reason)
+            run.open().set_step(step.path, {"attempts": step.attempts})
+
+
+def _interrupt_lost(step: HeldStep) -> None:
+    if step.is_under_way:
+        _interrupt(step, "worker lost")
 
 
 def _interrupt(step: HeldStep, reason: str) -> None:
@@ -427,7 +418,7 @@ def _end_steps(run: HeldRun, status: StepStatus, error: ErrorRecord) -> None:
     """End every step that is under way, between attempts or waiting."""
     for step in run.steps.values():
         if step.status not in STEP_ENDED and step.stored:
-            began = step.status == StepStatus.RUNNING and len(step.attempts) < step.attempt
+            began = step.is_under_way
             _move_step(step, status)
             if began:
                 _end_attempt(run, step, Footprint(), error=error)

@@ -68,6 +68,7 @@ class AgentSpec:
     functions: tuple[str, ...] = ()
     llm: LLMConfig | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    max_concurrent_jobs: int | None = None  # over all workers; None: no limit
 
     def to_json(self) -> dict[str, Any]:
         record = {f.name: getattr(self, f.name) for f in fields(self)}

@@ -12,9 +12,9 @@ from agents.sync import sync
 from workflows import publishing, runs, transitions
 from workflows.changes import Encoded
 from workflows.definitions import check, read_object
+from workflows.held import HeldRun, write
 from workflows.models import Run, Worker, Workflow
 from workflows.outcomes import ErrorRecord, Failed, Footprint, RetryAt, Succeeded
-from workflows.transitions import HeldRun
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'${1}"
 
@@ -88,5 +88,5 @@ def end(hold: HeldRun, error: str = "") -> Run:
         transitions.fail(hold, ErrorRecord("FunctionFailed", error))
     else:
         transitions.complete(hold, None)
-    transitions.write(hold)
+    write(hold)
     return Run.objects.get(pk=hold.id)

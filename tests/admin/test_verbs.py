@@ -5,7 +5,7 @@ from django.test import Client
 from django.urls import reverse
 
 from tests.admin.factories import held, run_of, signed_in, workflow
-from workflows import transitions
+from workflows.held import write
 from workflows.models import Event, Run, RunRequest, Workflow
 from workflows.states import RunStatus
 
@@ -79,7 +79,7 @@ def test_a_queued_run_is_cancelled_by_the_button(client: Client) -> None:
 
 def test_a_held_run_is_asked_to_stop(client: Client) -> None:
     run = run_of(workflow())
-    transitions.write(held(run))
+    write(held(run))
     act(client, "run", "cancel_selected", run)
     assert RunRequest.objects.get(run=run).actor == "person"
 

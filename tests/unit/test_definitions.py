@@ -431,6 +431,5 @@ steps:
     checked = check(read_yaml(text))
     assert checked.definition is not None
     assert [(w.path, w.code, w.line) for w in checked.warnings] == [
-        ("concurrency", "not_in_force", 2),
         ("steps[0].cache", "not_in_force", 4),
     ]

@@ -43,6 +43,7 @@ FLOORS: dict[int, list[str]] = {
         "workflows/errors.py",
         "workflows/nearest.py",
         "workflows/process_group.py",
+        "workflows/faults.py",
     ],
     2: [
         "workflows/definitions/*",
@@ -54,6 +55,7 @@ FLOORS: dict[int, list[str]] = {
     3: ["workflows/models/*"],
     4: [
         "workflows/audit.py",
+        "workflows/held.py",
         "workflows/changes.py",
         "workflows/scope.py",
         "workflows/helper_child.py",
@@ -64,6 +66,12 @@ FLOORS: dict[int, list[str]] = {
     5: ["workflows/transitions.py"],
     6: [
         "workflows/claims.py",
+        "workflows/limits.py",
+        "workflows/suspicion.py",
+        "workflows/requests.py",
+        "workflows/shares.py",
+        "workflows/retrying.py",
+        "workflows/slots.py",
         "workflows/ledger.py",
         "workflows/attempt_texts.py",
         "workflows/lease.py",

@@ -9,10 +9,10 @@ from tests.factories import make_definition, make_workflow, step
 from workflows import audit, changes, claims, publishing, runs, transitions
 from workflows.claims import Claimed, Identity
 from workflows.errors import IllegalTransition
+from workflows.held import HeldRun
 from workflows.models import Event, Run
 from workflows.outcomes import ErrorRecord, Failed, RetryAt, Skipped, Succeeded
 from workflows.states import RUN_ENDED, RUN_TRANSITIONS, STEP_ENDED, STEP_TRANSITIONS, RunStatus, StepStatus
-from workflows.transitions import HeldRun
 
 COLUMNS = {"step_id": "a", "name": "a", "agent": "tester", "function": "echo"}
 ERROR = ErrorRecord("FunctionFailed", "no")

@@ -14,7 +14,7 @@ from django.db import OperationalError, connection
 from django.utils import timezone
 
 from tests.factories import make_workflow, run_to_end, step
-from workflows import changes, claims, runs
+from workflows import changes, claims, requests, runs
 from workflows.claims import Identity
 from workflows.engine import Engine
 from workflows.errors import LeaseLost
@@ -174,7 +174,7 @@ def test_a_cancel_that_comes_while_a_run_parks_is_not_forgotten() -> None:
     in_engine(script)
     run.refresh_from_db()
     RunRequest.objects.create(run=run, verb="cancel", actor="ann")
-    claims.settle_requests()
+    requests.settle()
     run.refresh_from_db()
     assert run.status == "cancelled"
     assert not RunRequest.objects.exists()

@@ -122,7 +122,6 @@ class _Check:
         if isinstance(name, str) and name in RESERVED:
             message = f'the id "{name}" is taken by the API; reserved are {", ".join(sorted(RESERVED))}'
             yield self.source.problem(("workflow_id",), message, "reserved_id")
-        yield from self._not_in_force((), self.value, "concurrency", "runs are not limited by it")
         yield from self._schema(("parameters",), self.value.get("parameters"))
         yield from self._retry(("retry",), self.value.get("retry"))
 

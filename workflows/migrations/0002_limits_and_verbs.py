@@ -27,6 +27,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('held', models.PositiveIntegerField(default=0)),
                 ('wanted', models.PositiveIntegerField(default=0)),
+                ('waiting_since', models.DateTimeField(null=True)),
             ],
         ),
         migrations.CreateModel(

@@ -93,7 +93,7 @@ class Run(models.Model):
     # Audit chain of this run: number and hash of its newest event.
     event_seq = models.PositiveIntegerField(default=0)
     event_head = models.CharField(max_length=64, blank=True, default="")
-    sealed = models.BooleanField(db_default=False, default=False)  # the site's chain holds the head of this chain, as it is
+    sealed = models.BooleanField(db_default=False, default=False)  # the site's chain has this chain's head
 
     objects = RunQuerySet.as_manager()
 
@@ -133,6 +133,11 @@ class Run(models.Model):
         """Share of the definition's steps that have ended, from 0 to 1."""
         ended = self.executed_steps + self.skipped_steps
         return min(1.0, ended / self.total_steps) if self.total_steps else 0.0
+
+    def discards(self) -> dict[str, int]:
+        """Path → how many completed results of it a `retry` has discarded: part of later idempotency keys."""
+        discarded = self.steps.filter(superseded=True, status=StepStatus.COMPLETED)
+        return dict(discarded.order_by().values_list("path").annotate(models.Count("pk")))
 
     def execution_ms(self, now: datetime) -> float:
         """Milliseconds from the first claim to the end, or to ``now``."""

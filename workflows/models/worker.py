@@ -70,6 +70,7 @@ class AgentShare(models.Model):
     worker = models.ForeignKey(Worker, on_delete=models.CASCADE, related_name="shares")
     held = models.PositiveIntegerField(default=0)
     wanted = models.PositiveIntegerField(default=0)
+    waiting_since = models.DateTimeField(null=True)  # it wants more than it has
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["agent", "worker"], name="agent_share_unique")]
