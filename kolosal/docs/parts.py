@@ -14,7 +14,7 @@ from kolosal.docs.tables import Schema, code, default_of, table, type_of
 from kolosal.settings import ENVIRONMENT
 from workflows import transitions
 from workflows.definitions import Cache, CallableName, Concurrency, Definition, Fallback, RetryPolicy, Step
-from workflows.states import RUN_TRANSITIONS, STEP_TRANSITIONS
+from workflows.states import RUN_TRANSITIONS, STEP_TRANSITIONS, STEP_VERBS, VERBS
 
 DEFINITION_PARTS: tuple[type[BaseModel], ...] = (
     Definition, Step, RetryPolicy, Fallback, CallableName, Cache, Concurrency,
@@ -48,6 +48,16 @@ def transition_table() -> str:
     return table(["function of `transitions.py`", "arrow"], _arrows())
 
 
+def verbs() -> str:
+    """What each verb does to a run in each state."""
+    return _matrix("the run is", VERBS)
+
+
+def step_verbs() -> str:
+    """What the holder of a run does with the step under way when a verb comes."""
+    return _matrix("the step is", STEP_VERBS)
+
+
 def functions() -> str:
     """The functions that ship with the system: a heading, a sentence and a table of parameters each."""
     described = _described_parameters()
@@ -69,6 +79,8 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "run-states": run_states,
     "step-states": step_states,
     "transitions": transition_table,
+    "verbs": verbs,
+    "step-verbs": step_verbs,
     "functions": functions,
     "api": api,
 }
@@ -100,6 +112,12 @@ def _diagram(allowed: Mapping[str, frozenset[str]]) -> str:
         if not following:
             lines.append(f"    {status} --> [*]")
     return "\n".join([*lines, "```"])
+
+
+def _matrix(corner: str, answers: Mapping[str, Mapping[Any, str]]) -> str:
+    statuses = list(next(iter(answers.values())))
+    rows = [[status.value, *(str(by_status[status]) for by_status in answers.values())] for status in statuses]
+    return table([corner, *map(code, answers)], rows)
 
 
 def _arrows() -> Iterator[list[str]]:

@@ -4,15 +4,16 @@ import asyncio
 import subprocess
 import sys
 import textwrap
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from django.conf import settings
-from django.db import OperationalError, connection
+from django.db import OperationalError
 from django.utils import timezone
 
+from tests.engines import and_close, in_engine, until
 from tests.factories import make_workflow, run_to_end, step
 from workflows import changes, claims, requests, runs
 from workflows.claims import Identity
@@ -24,32 +25,6 @@ from workflows.models import Event, Run, RunRequest, StepResult, Worker
 
 def start(*steps: dict) -> Run:
     return runs.start(make_workflow(*steps), {}, trigger="api", actor="tester", wake=False)
-
-
-def in_engine(script: Callable[[Engine], Awaitable[None]]) -> None:
-    async def main() -> None:
-        engine = Engine(Worker.Kind.WEB, capacity=5)
-        engine.begin_chores()
-        try:
-            await script(engine)
-        finally:
-            await engine.finish(0)
-            await engine.close()
-
-    asyncio.run(main())
-
-
-async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
-    async with asyncio.timeout(seconds):
-        while not await asyncio.to_thread(_and_close, condition):
-            await asyncio.sleep(0.02)
-
-
-def _and_close(condition: Callable[[], bool]) -> bool:
-    try:
-        return condition()
-    finally:
-        connection.close()
 
 
 def ended(run: Run) -> Callable[[], bool]:
@@ -109,7 +84,7 @@ def test_a_loop_whose_lease_is_over_by_the_databases_clock_claims_nothing_of_its
         await engine.take([run.pk])
         await until(lambda: StepResult.objects.filter(run=run, status="running").exists())
         past = timezone.now() - timedelta(seconds=60)
-        await asyncio.to_thread(_and_close, lambda: bool(Worker.objects.update(expires_at=past)))
+        await asyncio.to_thread(and_close, lambda: bool(Worker.objects.update(expires_at=past)))
         await until(ended(run), 20)
 
     in_engine(script)
@@ -135,7 +110,7 @@ def test_more_runs_than_an_engine_has_room_for_are_all_carried_out() -> None:
         await asyncio.gather(*(engine.take([run.pk]) for run in started))
         most = 0
         async with asyncio.timeout(20):
-            while not await asyncio.to_thread(_and_close, lambda: not Run.objects.active().exists()):
+            while not await asyncio.to_thread(and_close, lambda: not Run.objects.active().exists()):
                 most = max(most, len(engine._active))
                 await asyncio.sleep(0.02)
         assert most <= 5
