@@ -12,6 +12,8 @@ from urllib.parse import quote
 
 from django.db import DatabaseError, connection
 from django.db.backends.postgresql.client import DatabaseClient
+from rich.console import Console
+from rich.progress import Progress
 
 PAGES_AT_ONCE = 4096  # copied between two reports of progress
 NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS}  # of file systems without hard links
@@ -41,6 +43,12 @@ def restore(file: Path, tell: Tell = lambda done, total: None) -> None:
         _restore_sqlite(file, Path(connection.settings_dict["NAME"]), tell)
     else:
         _restore_postgresql(file)
+
+
+def progress_bar() -> Progress:
+    """Shown on a terminal while it goes on."""
+    console = Console(stderr=True)
+    return Progress(console=console, transient=True, disable=not console.is_terminal)
 
 
 @contextlib.contextmanager

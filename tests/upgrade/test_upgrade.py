@@ -18,7 +18,7 @@ from tests.workers.conftest import test_database_url, wait_for
 from workflows import audit
 from workflows.models import Event, Run, RunRequest
 
-RECORDING = Path(__file__).parent / "release_0_1.json"
+RECORDINGS = sorted(Path(__file__).parent.glob("release_*.json"))
 ENDS = {
     "queued": "completed",
     "held": "completed",
@@ -31,13 +31,13 @@ ENDS = {
 }
 
 
-@pytest.fixture
-def recording(transactional_db: None, tmp_path: Path) -> Iterator[dict[str, Any]]:
+@pytest.fixture(params=RECORDINGS, ids=lambda file: file.stem)
+def recording(transactional_db: None, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
     """A store as the release left it, then migrated to the newest schema."""
     with empty_store(tmp_path):
-        python("-m", "tests.upgrade.load", str(RECORDING), str(tmp_path))
+        python("-m", "tests.upgrade.load", str(request.param), str(tmp_path))
         python("manage.py", "migrate", "--verbosity=0")
-        yield read(RECORDING, tmp_path)
+        yield read(request.param, tmp_path)
 
 
 def python(*arguments: str) -> None:

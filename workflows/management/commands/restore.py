@@ -5,10 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from rich.console import Console
-from rich.progress import Progress
 
-from kolosal.backup import BackupFailed, restore
+from kolosal.backup import BackupFailed, progress_bar, restore
 
 
 class Command(BaseCommand):
@@ -20,7 +18,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, file: Path, **options: Any) -> None:
         try:
-            with Progress(console=Console(stderr=True), transient=True) as progress:
+            with progress_bar() as progress:
                 copying = progress.add_task(f"Restoring {file.name}", total=None)
                 restore(file.absolute(), lambda done, total: progress.update(copying, completed=done, total=total))
         except BackupFailed as error:
