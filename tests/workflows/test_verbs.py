@@ -114,10 +114,13 @@ def test_time_spent_paused_does_not_count_towards_the_deadline() -> None:
     write_released(claimed(run))
     runs.pause(run.pk, actor="ann")
     run.refresh_from_db()
-    deadline = run.deadline_at
-    Run.objects.filter(pk=run.pk).update(paused_at=run.paused_at - timedelta(hours=1))
+    deadline, paused_at = run.deadline_at, run.paused_at
+    assert deadline is not None
+    assert paused_at is not None
+    Run.objects.filter(pk=run.pk).update(paused_at=paused_at - timedelta(hours=1))
     runs.resume(run.pk, actor="ann")
     run.refresh_from_db()
+    assert run.deadline_at is not None
     assert timedelta(minutes=59) < run.deadline_at - deadline < timedelta(minutes=61)
     assert (run.paused_at, run.status) == (None, "queued")
 
