@@ -208,7 +208,12 @@ Q_CLUSTER = {
     "poll": 0,  # workflows.broker waits by itself
     "log_level": "WARNING",
     "label": "Queue",
-    **({"redis": BROKER_URL} if BROKER_URL else {"orm": "default", "broker_class": "workflows.broker.DatabaseBroker"}),
+    "scheduler": False,  # the pacemaker's business
+    **(
+        {"redis": BROKER_URL, "broker_class": "workflows.broker.RedisBroker"}
+        if BROKER_URL
+        else {"orm": "default", "broker_class": "workflows.broker.DatabaseBroker"}
+    ),
 }
 
 # --- Agents ----------------------------------------------------------------------------------------------------------

@@ -20,10 +20,12 @@ from django.core.exceptions import RequestDataTooBig
 from django.db import DatabaseError, connections
 
 from kolosal.error_handler import refusal_of
+from workflows.process_group import end_within
 
 logger = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 10
+STOP_MARGIN = 4.0  # seconds beyond the grace after which the process ends, whatever it hangs in
 
 
 class WebProcess:
@@ -74,6 +76,7 @@ def _let_go_at_signals() -> None:
         uvicorns = signal.getsignal(number)
 
         def let_go(number: int, frame: FrameType | None, then: object = uvicorns) -> None:
+            end_within(settings.GRACE_SECONDS + STOP_MARGIN)
             # In a thread, since the interrupted code may hold the locks that this needs.
             threading.Thread(target=_let_go, name="let-go").start()
             if callable(then):
@@ -86,12 +89,14 @@ def _let_go() -> None:
     # Only what was used was imported: a web process that followed nothing has nobody to let go.
     if follow := sys.modules.get("workflows.follow"):
         follow.stop()
+    if engine_thread := sys.modules.get("workflows.engine_thread"):
+        engine_thread.begin_stop(settings.GRACE_SECONDS)
 
 
 def _stop() -> None:
     _let_go()
     if engine_thread := sys.modules.get("workflows.engine_thread"):
-        engine_thread.stop(settings.GRACE_SECONDS)
+        engine_thread.stop()
 
 
 async def _guarded(

@@ -1,25 +1,89 @@
-"""django-q2's broker in the database, which hears of a message soon without asking for messages all the time."""
+"""django-q2's brokers, made to wait for a store that is away, and to hear soon without asking all the time.
 
+A message is a doorbell: it is gone once it is taken, and what is lost is rung again by a pacemaker.
+"""
+
+import logging
 import time
 from typing import Any
 
-from django.db import connection
+from django.db import DatabaseError, connection
 from django_q.brokers.orm import ORM
+from django_q.brokers.redis_broker import Redis
+from django_q.models import OrmQ
+from redis import RedisError
+
+logger = logging.getLogger(__name__)
 
 ASK_EVERY = 0.2  # seconds between queries, on stores where nothing cheaper tells that something was written
 LOOK_EVERY = 0.025  # seconds between looks at SQLite's counter of writes
 LOOKS = 40  # after which a query is made in any case
+AWAY = 0.5  # seconds between tries while the store is away
+
+Messages = list[tuple[None, Any]]  # the first would acknowledge a message: there is nothing to acknowledge
+
+
+class _Patience:
+    """Says once that the store is away and once that it is back; django-q2's pusher would end, and sleep for 10 s."""
+
+    def __init__(self) -> None:
+        self._is_away = False
+
+    def bear(self, error: Exception) -> None:
+        if not self._is_away:
+            logger.error("The broker does not answer, and is asked until it does: %s", error)
+        self._is_away = True
+        time.sleep(AWAY)
+
+    def answered(self) -> None:
+        if self._is_away:
+            logger.info("The broker answers again.")
+        self._is_away = False
 
 
 class DatabaseBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
     """On SQLite it asks when another connection has written (``PRAGMA data_version``), elsewhere every 200 ms."""
 
-    def dequeue(self) -> Any:
-        before = _writes()
-        messages = super().dequeue()  # with `poll: 0` it returns at once where there are none
-        if not messages:
-            _wait(before)
+    def __init__(self, list_key: str | None = None) -> None:
+        super().__init__(list_key)
+        self._patience = _Patience()
+
+    def dequeue(self) -> Messages:
+        try:
+            before = _writes()
+            messages = self._take()
+            if not messages:
+                _wait(before)
+        except DatabaseError as error:
+            connection.close()
+            self._patience.bear(error)
+            return []
+        self._patience.answered()
         return messages
+
+    def _take(self) -> Messages:
+        waiting = OrmQ.objects.filter(key=self.list_key).order_by("pk").values_list("pk", "payload")[:1]
+        return [(None, payload) for pk, payload in waiting if OrmQ.objects.filter(pk=pk).delete()[0]]
+
+
+class RedisBroker(Redis):  # type: ignore[misc]
+    """Redis hands a message over as soon as it is there."""
+
+    def __init__(self, list_key: str | None = None) -> None:
+        super().__init__(list_key)
+        self._patience = _Patience()
+
+    def dequeue(self) -> Messages:
+        try:
+            messages = super().dequeue() or []
+        except RedisError as error:
+            self._patience.bear(error)
+            return []
+        self._patience.answered()
+        return messages
+
+    def set_stat(self, key: str, value: str, timeout: int) -> None:
+        """Nobody reads django-q2's statistics, and each would fail while Redis is away."""
 
 
 def _wait(before: int | None) -> None:

@@ -5,6 +5,7 @@ import logging
 from django.db import transaction
 
 logger = logging.getLogger(__name__)
+_silent = False  # the broker was away when it was last rung
 
 
 def wake() -> None:
@@ -16,7 +17,14 @@ def ring() -> None:
     """Ask a django-q2 worker to look for due runs. A bell that can't be rung is only late: pacemakers ring again."""
     from django_q.tasks import async_task
 
+    global _silent
     try:
         async_task("workflows.tasks.run_loop")
     except Exception as error:
-        logger.warning("The broker can't be reached; the next pacemaker tick will ring again: %s", error)
+        if not _silent:
+            logger.error("The broker can't be rung; pacemakers will ring until it can: %s", error)
+        _silent = True
+    else:
+        if _silent:
+            logger.info("The broker can be rung again.")
+        _silent = False

@@ -65,6 +65,7 @@ class Engine:
         self._helpers = HelperPool(settings.HELPERS)
         self._evaluators = HelperPool(1)
         self._chores: set[asyncio.Task[None]] = set()
+        self._callers: set[asyncio.Task[Any] | None] = set()
         self.world = World(self._resolve, self._helpers, self._evaluators, settings.EXPRESSION_SECONDS, callables or {})
         self._slots = Slots(self._ledger, self._lease)
         self._means = Means(self._ledger, self.world, self._texts, self._slots)
@@ -102,6 +103,8 @@ class Engine:
         if agent.max_concurrent_jobs is not None:
             await self._lease.ensure()
         place = self._slots.join(agent)
+        caller = asyncio.current_task()
+        self._callers.add(caller)
         try:
             if not await place.ask():
                 await asyncio.wait_for(place.granted.wait(), timeout)
@@ -111,16 +114,20 @@ class Engine:
             limit = f"{agent.max_concurrent_jobs} of {agent.max_concurrent_jobs} jobs are taken"
             raise StepTimeout(f"agent {agent.name!r} was busy for {timeout:g} s: {limit}") from None
         finally:
+            self._callers.discard(caller)
             place.leave()
 
     async def finish(self, grace: float) -> None:
-        """Claim nothing more; let attempts end for ``grace`` seconds, then give their runs back."""
+        """Claim nothing more; let attempts and calls end for ``grace`` seconds, then give their runs back."""
         self._stopping = True
         for run in list(self._active.values()):
             run.halt(_release)
         await self._settled(grace)
         for run in list(self._active.values()):
             run.interrupt(_release)
+        for caller in self._callers:
+            if caller is not None:
+                caller.cancel()
         await self._settled(SWALLOWED)
 
     async def close(self) -> None:
@@ -195,7 +202,7 @@ class Engine:
             pass
 
     async def _settled(self, seconds: float | None) -> None:
-        tasks = [run.task for run in self._active.values() if run.task is not None]
+        tasks = [task for task in (*(run.task for run in self._active.values()), *self._callers) if task is not None]
         if tasks:
             await asyncio.wait(tasks, timeout=seconds)
 

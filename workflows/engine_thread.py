@@ -5,7 +5,7 @@ import logging
 import threading
 import uuid
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from typing import Any, TypeVar
 
 from django.conf import settings
@@ -14,6 +14,7 @@ from agents import catalog
 from agents.functions.base import AgentSpec, Call
 from workflows.changes import Change
 from workflows.engine import Engine
+from workflows.errors import Stopping
 from workflows.models import Run, Worker
 
 logger = logging.getLogger(__name__)
@@ -39,11 +40,14 @@ def adopt_orphans() -> None:
 def call_function(agent: AgentSpec, function: str, parameters: dict[str, Any], timeout: float) -> dict[str, Any]:
     """One call of an agent's function outside any workflow; blocks. ``timeout`` in seconds.
 
-    Raises what `Engine.call` raises.
+    Raises what `Engine.call` raises, and `Stopping`.
     """
     running, offered = _running(), catalog.function(agent, function)
     call = Call(agent=agent, idempotency_key=f"call:{uuid.uuid4()}")
-    return running.submit(running.engine.call(agent, offered, call, parameters, timeout)).result()
+    try:
+        return running.submit(running.engine.call(agent, offered, call, parameters, timeout)).result()
+    except CancelledError:
+        raise Stopping("the server stops, and the call was cut short; nothing is known of its effect") from None
 
 
 def on_written(listener: Callable[[Change], None]) -> None:
@@ -51,13 +55,21 @@ def on_written(listener: Callable[[Change], None]) -> None:
     _listeners.append(listener)
 
 
-def stop(grace: float) -> None:
-    """Let attempts end for ``grace`` seconds, give back the rest, end the thread; nothing where it never started."""
+def begin_stop(grace: float) -> None:
+    """Claim nothing more, let attempts end for ``grace`` seconds, then give back the rest; returns at once."""
+    with _lock:
+        if _started is not None and _started.finishing is None:
+            _started.finishing = _started.submit(_started.engine.finish(grace))
+
+
+def stop() -> None:
+    """Wait for what `begin_stop` began, then end the thread; nothing where it never started."""
     global _started
+    begin_stop(0)
     with _lock:
         running, _started = _started, None
-    if running is not None:
-        running.submit(running.engine.finish(grace)).result()
+    if running is not None and running.finishing is not None:
+        running.finishing.result()
         running.submit(running.engine.close()).result()
         running.loop.call_soon_threadsafe(running.loop.stop)
         running.thread.join()
@@ -65,6 +77,7 @@ def stop(grace: float) -> None:
 
 class _EngineThread:
     def __init__(self) -> None:
+        self.finishing: Future[None] | None = None
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self._serve, name="engine", daemon=True)
         self.thread.start()

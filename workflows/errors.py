@@ -33,6 +33,7 @@ __all__ = [
     "SecretNotFound",
     "StepNotFound",
     "StepTimeout",
+    "Stopping",
     "TooManyRecoveries",
     "ValidationFailed",
     "VersionConflict",
@@ -138,6 +139,10 @@ class VersionConflict(WorkflowError):
 
 class RunStateConflict(WorkflowError):
     """The verb does not apply to a run in this state; the message says what would."""
+
+
+class Stopping(WorkflowError):
+    """The process ends, and what was asked of it was cut short."""
 
 
 class StepNotFound(WorkflowError):

@@ -26,8 +26,8 @@ logger = logging.getLogger(__name__)
 
 TICK = 1.0
 SWEEP_EVERY = 10.0
-STUCK_AFTER = timedelta(seconds=3)  # a due run that nobody claims for so long, though no loop is at work here
-STUCK_TICKS = 3
+STUCK_AFTER = timedelta(seconds=2)  # a run is due for so long, and every tick rings, but no loop begins anywhere
+STUCK_TICKS = 2
 STARTING = 10.0  # seconds that a cluster gets to come up
 STOP_MARGIN = 3.0  # seconds beyond the grace after which what is left is killed
 
@@ -49,24 +49,30 @@ class Cluster:
     def is_alive(self) -> bool:
         return self._process.is_alive()
 
-    def stop(self, grace: float) -> None:
-        """Have the loops end within ``grace`` seconds; then kill whatever is left."""
-        for pid in [*self._loops(), self.pid]:
+    def begin_stop(self) -> None:
+        """Have the loops end, and then the cluster."""
+        ending = [self.pid]
+        with contextlib.suppress(DatabaseError):  # then they are killed when the time is over
+            ending = [*self.loops(), self.pid]
+        for pid in ending:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
-        self._process.join(grace + STOP_MARGIN)
+
+    def end_stop(self, seconds: float) -> None:
+        """Wait so long for its end; then kill whatever is left."""
+        self._process.join(seconds)
         self.kill()
 
     def kill(self) -> None:
         kill_group(self.pid)
         self._process.join()
 
-    def _loops(self) -> list[int]:
-        """Process ids of its loops; they handle SIGTERM themselves, which django-q2 does not pass on."""
-        try:
-            return [worker.pid for worker in _loops_here() if _group_of(worker.pid) == self.pid]
-        except DatabaseError:
-            return []
+    def loops(self) -> list[int]:
+        """Process ids of its loops; they handle SIGTERM themselves, which django-q2 does not pass on.
+
+        Raises DatabaseError.
+        """
+        return [worker.pid for worker in _loops_here() if _group_of(worker.pid) == self.pid]
 
 
 class Pacemaker:
@@ -75,6 +81,7 @@ class Pacemaker:
     def __init__(self) -> None:
         self._who = Identity.new(Worker.Kind.PACEMAKER)
         self._cluster = Cluster()
+        self._drained: list[Cluster] = []  # taken out of service; they end when their last loop has
         self._stop = threading.Event()
         self._swept = 0.0
         self._failing = False
@@ -83,13 +90,18 @@ class Pacemaker:
     def stop(self) -> None:
         self._stop.set()
 
+    def kill(self) -> None:
+        """End its processes at once, where stopping hangs."""
+        for cluster in [self._cluster, *self._drained]:
+            kill_group(cluster.pid)
+
     def run(self) -> None:
         """Tick once a second; returns when stopped, with nothing left running."""
         try:
             while not self._stop.wait(TICK):
                 self._tick_safely()
         finally:
-            self._cluster.stop(settings.GRACE_SECONDS)
+            _stop_all([self._cluster, *self._drained])
             self._leave()
 
     def _tick_safely(self) -> None:
@@ -112,6 +124,7 @@ class Pacemaker:
         if Run.objects.due(now).exists() or Run.objects.lease_expired(now).exists():
             dispatch.ring()
         self._watch_cluster(now)
+        self._kill_drained()
         if time.monotonic() - self._swept > SWEEP_EVERY:
             self._swept = time.monotonic()
             tasks.sweep()
@@ -124,19 +137,40 @@ class Pacemaker:
         else:
             logger.error("The django-q2 cluster takes no tasks though runs are due; a fresh one takes its place.")
         old, self._cluster = self._cluster, Cluster()
-        old.kill()
+        self._drained.append(old)
 
     def _is_stuck(self, now: datetime) -> bool:
-        """Runs are due for some seconds, and for some ticks nobody here claims, though every tick rings."""
-        idle = Run.objects.due(now - STUCK_AFTER).exists() and not any(loop.claiming for loop in _loops_here())
-        self._stuck_ticks = self._stuck_ticks + 1 if idle else 0
+        """Runs are due for some seconds, and for some ticks no loop has heard of it, though every tick rings.
+
+        A loop that begins and finds nothing that it may claim, since a limit holds it back, has heard.
+        """
+        heard = Worker.objects.filter(kind=Worker.Kind.WORKER, started_at__gt=now - STUCK_AFTER)
+        deaf = (
+            Run.objects.due(now - STUCK_AFTER).exists()
+            and not any(loop.claiming for loop in _loops_here())
+            and not heard.exists()
+        )
+        self._stuck_ticks = self._stuck_ticks + 1 if deaf else 0
         return self._stuck_ticks >= STUCK_TICKS and time.monotonic() - self._cluster.started > STARTING
+
+    def _kill_drained(self) -> None:
+        for old in [old for old in self._drained if not old.loops()]:
+            old.kill()
+            self._drained.remove(old)
 
     def _leave(self) -> None:
         try:
             claims.leave(self._who)
         except DatabaseError as error:
             logger.warning("The database could not be told that this worker stops: %s", error)
+
+
+def _stop_all(clusters: list[Cluster]) -> None:
+    for cluster in clusters:
+        cluster.begin_stop()
+    until = time.monotonic() + settings.GRACE_SECONDS + STOP_MARGIN
+    for cluster in clusters:
+        cluster.end_stop(max(0.0, until - time.monotonic()))
 
 
 def _loops_here() -> list[Worker]:

@@ -2,11 +2,15 @@
 
 import contextlib
 import ctypes
+import logging
 import os
 import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
+
+logger = logging.getLogger(__name__)
 
 PR_SET_PDEATHSIG = 1
 
@@ -28,6 +32,18 @@ def kill_group(leader: int) -> None:
         os.kill(leader, signal.SIGKILL)  # until it has made its group, the group can't be reached
     with contextlib.suppress(ProcessLookupError):
         os.killpg(leader, signal.SIGKILL)
+
+
+def end_within(seconds: float, also: Callable[[], None] = lambda: None) -> None:
+    """Have this process end in so many seconds, whatever it hangs in; ``also`` is called just before."""
+
+    def end() -> None:
+        time.sleep(seconds)
+        logger.error("Stopping took longer than %.1f s: what is left is killed.", seconds)
+        also()
+        os._exit(1)
+
+    threading.Thread(target=end, name="end within", daemon=True).start()
 
 
 def _watch(parent: int) -> None:

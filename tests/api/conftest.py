@@ -21,7 +21,7 @@ def _local(transactional_db: None, settings: Settings) -> Iterator[None]:
     catalog.forget()
     yield
     follow.stop()
-    engine_thread.stop(0)
+    engine_thread.stop()
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from workflows.api.answers import AgentAnswer, AgentSystem, CallAnswer
 from workflows.api.base import Endpoint
 from workflows.api.pagination import Listing
 from workflows.api.requests import CallRequest
+from workflows.errors import Stopping
 from workflows.models import StepResult
 
 CALL_SECONDS = 60.0
@@ -126,7 +127,7 @@ def _call(agent: AgentSpec, function: str, parameters: dict[str, Any]) -> dict[s
     try:
         result = engine_thread.call_function(agent, function, parameters, CALL_SECONDS)
         outcome = {"success": True, "result": result}
-    except (FunctionNotFound, InvalidParameters):
+    except (FunctionNotFound, InvalidParameters, Stopping):
         raise
     except AgentError as error:
         outcome = {"success": False, "result": {}, "error": str(error), "code": error.code}

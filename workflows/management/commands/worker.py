@@ -3,9 +3,11 @@
 import signal
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from workflows.pacemaker import Pacemaker
+from workflows.pacemaker import STOP_MARGIN, Pacemaker
+from workflows.process_group import end_within
 
 
 class Command(BaseCommand):
@@ -13,6 +15,11 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         pacemaker = Pacemaker()
+
+        def stop(*_: Any) -> None:
+            end_within(settings.GRACE_SECONDS + STOP_MARGIN + 1, also=pacemaker.kill)
+            pacemaker.stop()
+
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: pacemaker.stop())
+            signal.signal(number, stop)
         pacemaker.run()
