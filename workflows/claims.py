@@ -56,12 +56,16 @@ def this_machine() -> str:
 
 @dataclass(slots=True)
 class Claimed:
-    """A run just claimed: its row and definition, what a writer needs of it, and the results that it has already."""
+    """A run just claimed: its row and definition, what a writer needs of it, and the results that it has already.
+
+    ``seconds_left`` until its deadline, by the database's clock.
+    """
 
     row: Run
     definition: Definition
     held: HeldRun
     steps: list[StepResult]
+    seconds_left: float
 
 
 def database_now() -> datetime:
@@ -258,13 +262,18 @@ def _take(row: Run, who: Identity, now: datetime, worst: Mapping[uuid.UUID, int]
         held.discards = row.discards()
     if row.worker is None:
         transitions.claim(held, who.id, now, definition.max_execution_time_seconds)
-        return Claimed(row, definition, held, results)
+        return _claimed(row, held, results, now)
     transitions.take_over(held, who.id, lost=str(row.worker), blamed=row.recoveries == worst[row.worker.pk])
     if held.recoveries > settings.MAX_RECOVERIES:
         message = f"the run was given up: {held.recoveries} workers in a row were lost while they worked on it"
         transitions.fail(held, ErrorRecord("TooManyRecoveries", message))
         return held
-    return Claimed(row, definition, held, results)
+    return _claimed(row, held, results, now)
+
+
+def _claimed(row: Run, held: HeldRun, results: list[StepResult], now: datetime) -> Claimed:
+    assert held.deadline_at is not None
+    return Claimed(row, row.definition, held, results, (held.deadline_at - now).total_seconds())
 
 
 def _results(row: Run) -> list[StepResult]:

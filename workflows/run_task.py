@@ -57,6 +57,7 @@ class RunTask:
         self.who = who
         self.task: asyncio.Task[None] | None = None
         self._claimed = claimed
+        self._deadline = asyncio.get_running_loop().time() + claimed.seconds_left
         self._definition = claimed.definition
         self._means = means
         self._begun = False
@@ -93,7 +94,7 @@ class RunTask:
                 raise asyncio.CancelledError
             self._begun = True
             self._scope = _scope(self._claimed)
-            async with asyncio.timeout(_seconds_until(self.held.deadline_at)):
+            async with asyncio.timeout_at(self._deadline):
                 await self._advance()
         except TimeoutError:
             if not self._final:
@@ -324,10 +325,6 @@ def _retry_due(held: HeldRun, path: str) -> datetime | None:
         return None
     last = step.attempts[-1]
     return datetime.fromisoformat(last["ended_at"]) + timedelta(seconds=last.get("retry_in", 0))
-
-
-def _seconds_until(deadline: datetime | None) -> float | None:
-    return None if deadline is None else (deadline - timezone.now()).total_seconds()
 
 
 def _iso(moment: datetime | None) -> str | None:
