@@ -162,6 +162,7 @@ class Engine:
             room = self._capacity - len(self._active)
             if self._stopping or room <= 0:
                 return
+            self._stop_lost("it could not be renewed in time")  # before a new one takes its place
             try:
                 await self._lease.ensure()
                 suspects = [run.held.recoveries for run in self._active.values() if run.held.recoveries]
@@ -239,14 +240,17 @@ class Engine:
             self._obey(request)
 
     async def _watch(self) -> None:
-        if (self._active or self._slots.in_use) and not self._lease.is_good:
-            self._lose("it could not be renewed in time")
+        self._stop_lost("it could not be renewed in time")
 
     def _lose(self, why: str) -> None:
-        """Stop the work on everything that the lost lease held; nothing of it may be written."""
-        lost = [run for run in self._active.values() if run.who == self._lease.who]
+        self._lease.lose()
+        self._stop_lost(why)
+
+    def _stop_lost(self, why: str) -> None:
+        """Stop the work on everything that a lost lease held; nothing of it may be written."""
+        lost = [run for run in self._active.values() if not self._lease.covers(run.who) and not run.interrupted]
         if lost:
-            self._lease.lose(f"{why}; the work on {len(lost)} runs stops")
+            logger.error("Worker %s lost its lease: %s; the work on %d runs stops.", lost[0].who, why, len(lost))
         for run in lost:
             run.interrupt(None)
 

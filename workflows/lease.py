@@ -1,7 +1,6 @@
 """The lease of one loop: registering, renewing, and knowing by its own clock when it must stop."""
 
 import asyncio
-import logging
 import time
 
 from django.conf import settings
@@ -9,8 +8,6 @@ from django.conf import settings
 from workflows import claims
 from workflows.claims import Identity
 from workflows.ledger import Ledger
-
-logger = logging.getLogger(__name__)
 
 MARGIN = 3.0  # seconds before the lease's end at which work stops that could not renew
 
@@ -29,6 +26,10 @@ class Lease:
     def is_good(self) -> bool:
         """Whether what is held may be worked on."""
         return self._entered and time.monotonic() < self._until
+
+    def covers(self, who: Identity) -> bool:
+        """Whether what was claimed as ``who`` may be worked on."""
+        return who == self.who and self.is_good
 
     async def ensure(self, most: int | None = None) -> bool:
         """Have a good lease. False if ``most`` other loops of the cluster claim already. Raises DatabaseError."""
@@ -50,9 +51,8 @@ class Lease:
         self._prolonged(asked)
         return True
 
-    def lose(self, why: str) -> None:
+    def lose(self) -> None:
         """It does not hold any more; the next `ensure` begins a new one."""
-        logger.error("Worker %s lost its lease: %s.", self.who, why)
         self._until = 0.0
 
     async def leave(self) -> None:

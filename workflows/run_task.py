@@ -64,7 +64,7 @@ class RunTask:
         self._halting: Ending | None = None
         self._halted = asyncio.Event()
         self._ending: Ending | None = None
-        self._interrupted = False
+        self.interrupted = False
         self._final = False  # its last change is on the way: too late to interrupt
 
     def halt(self, ending: Ending) -> None:
@@ -74,9 +74,9 @@ class RunTask:
 
     def interrupt(self, ending: Ending | None) -> None:
         """Stop what is under way and write ``ending``; with None the lease is lost, and nothing may be written."""
-        if self._interrupted or self._final:
+        if self.interrupted or self._final:
             return
-        self._interrupted, self._ending = True, ending
+        self.interrupted, self._ending = True, ending
         if self._begun and self.task is not None:  # else it is seen at the task's first turn
             self.task.cancel()
 
@@ -90,7 +90,7 @@ class RunTask:
 
     async def _work(self) -> None:
         try:
-            if self._interrupted:
+            if self.interrupted:
                 raise asyncio.CancelledError
             self._begun = True
             self._scope = _scope(self._claimed)
