@@ -63,7 +63,7 @@ FLOORS: dict[int, list[str]] = {
         "workflows/execution.py",
         "workflows/dispatch.py",
     ],
-    5: ["workflows/transitions.py"],
+    5: ["workflows/transitions.py", "workflows/replay.py", "workflows/examination.py"],
     6: [
         "workflows/claims.py",
         "workflows/limits.py",
@@ -84,6 +84,7 @@ FLOORS: dict[int, list[str]] = {
         "workflows/publishing.py",
         "workflows/inprocess.py",
         "workflows/results.py",
+        "workflows/invariants.py",
     ],
     8: [
         "workflows/builder.py",
