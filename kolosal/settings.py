@@ -59,6 +59,7 @@ ENVIRONMENT: dict[str, tuple[str, str]] = {
     "KOLOSAL_HTTP_ALLOW": ("empty", "Hosts and networks that functions may reach though they are not public."),
     "KOLOSAL_HTTP_MAX_BYTES": ("5242880", "Size limit of an answer that `http_request` reads."),
     "KOLOSAL_SECRET_<NAME>": ("none", "Value of `${secrets.<NAME>}` in parameters."),
+    "KOLOSAL_RETENTION_DAYS": ("0", "Ended runs older than so many days are deleted, for good; 0 keeps all."),
     "KOLOSAL_AUDIT_KEY": ("empty", "Key of the audit chain's HMAC; empty: plain SHA-256."),
     "KOLOSAL_FAULTS": ("empty", "For tests: a folder of faults that strike at named points of the engine."),
     "KOLOSAL_LOG_LEVEL": ("INFO", "DEBUG, INFO, WARNING or ERROR."),
@@ -188,6 +189,9 @@ MAX_RECOVERIES = env.int("KOLOSAL_MAX_RECOVERIES", default=5)
 CONTEXT_MAX_BYTES = env.int("KOLOSAL_CONTEXT_MAX_BYTES", default=4 * 1024 * 1024)
 EXPRESSION_SECONDS = env.float("KOLOSAL_EXPRESSION_SECONDS", default=0.25)
 HELPERS = env.int("KOLOSAL_HELPERS", default=2)
+RETENTION_DAYS = env.float("KOLOSAL_RETENTION_DAYS", default=0)
+if not 0 <= RETENTION_DAYS <= 36_500:
+    raise environ.ImproperlyConfigured(f"KOLOSAL_RETENTION_DAYS is {RETENTION_DAYS:g}; use days from 0 to 36500.")
 AUDIT_KEY = env.str("KOLOSAL_AUDIT_KEY", default="")
 BROKER_URL = env.str("KOLOSAL_BROKER_URL", default="")
 

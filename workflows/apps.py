@@ -2,6 +2,7 @@ from importlib import import_module
 
 from django.apps import AppConfig
 from django.conf import settings
+from django.db.models.signals import pre_migrate
 
 
 class WorkflowsConfig(AppConfig):
@@ -10,7 +11,9 @@ class WorkflowsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from workflows import system_checks  # noqa: F401  (registers the checks)
+        from workflows import compaction, system_checks  # noqa: F401  (registers the checks)
+
+        pre_migrate.connect(compaction.prepare_new_file, sender=self)
 
         # Functions and callables of people's own must be known in every process before a definition names them.
         for module in settings.FUNCTION_MODULES:

@@ -85,6 +85,10 @@ FLOORS: dict[int, list[str]] = {
         "workflows/inprocess.py",
         "workflows/results.py",
         "workflows/invariants.py",
+        "workflows/verification.py",
+        "workflows/seals.py",
+        "workflows/retention.py",
+        "workflows/compaction.py",
     ],
     8: [
         "workflows/builder.py",
