@@ -42,12 +42,17 @@ class EventAdmin(ReadOnlyAdmin):
 
     @display(description="what")
     def summary(self, event: Event) -> str:
-        text = ", ".join(f"{key}: {value}" for key, value in event.data.items() if value not in ("", None))
+        text = ", ".join(f"{key}: {_short(value)}" for key, value in event.data.items() if value not in ("", None))
         return text if len(text) <= 160 else text[:159] + "…"
 
     @display(description="data")
     def content(self, event: Event) -> str:
         return format_html('<pre class="k-text">{}</pre>', readable(event.data))
+
+
+def _short(value: Any) -> Any:
+    """A value for a list: of long lists, such as those of seals, only how long they are."""
+    return f"{len(value)} entries" if isinstance(value, list) and len(value) > 5 else value
 
 
 @admin.register(SiteChain)

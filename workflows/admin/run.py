@@ -13,9 +13,11 @@ from django.urls import URLPattern, path, reverse
 from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.views.decorators.http import require_POST
+from unfold.decorators import action as page_action
 
 from workflows import runs
 from workflows.admin.base import ReadOnlyAdmin, actor_of, badge, duration
+from workflows.admin.check import check
 from workflows.admin.run_page import page_of
 from workflows.admin.search import ids_beginning_with
 from workflows.errors import RunNotFound
@@ -40,6 +42,7 @@ class RunAdmin(ReadOnlyAdmin):
     search_fields = ["workflow__workflow_id", "workflow__name", "error_code", "error_message"]
     search_help_text = "the beginning of the run's id, workflow, or error"
     actions = ["cancel_selected"]
+    actions_list = ["check_runs"]
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Run], search_term: str
@@ -86,6 +89,16 @@ class RunAdmin(ReadOnlyAdmin):
             messages.SUCCESS if asked else messages.WARNING,
         )
         return HttpResponseRedirect(reverse("admin:workflows_run_change", args=[run_id]))
+
+    @page_action(description="Check runs", url_path="check", permissions=["view"])  # type: ignore[untyped-decorator]
+    def check_runs(self, request: HttpRequest) -> HttpResponse:
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Check runs",
+            "opts": self.opts,
+            "page": check(),
+        }
+        return TemplateResponse(request, "admin/workflows/run/check.html", context)
 
     @action(description="Cancel the selected runs", permissions=["cancel"])
     def cancel_selected(self, request: HttpRequest, queryset: QuerySet[Run]) -> None:
