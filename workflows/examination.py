@@ -70,14 +70,15 @@ def examined(
     ``on_checked`` is told after each batch how many runs that were.
     """
     for batch in _batches(rows) if run_ids is None else _chosen(rows, run_ids):
-        if suspects := {broken.run_id for broken in examine(batch) if broken.run_id}:
-            yield from _read_again(rows.filter(pk__in=suspects), examine)
+        for suspect in sorted({broken.run_id for broken in examine(batch) if broken.run_id}):
+            yield from _read_again(rows.filter(pk=suspect), examine)
         on_checked(len(batch))
 
 
 def _read_again(rows: QuerySet[Run], examine: Callable[[Sequence[Run]], Iterator[Broken]]) -> list[Broken]:
+    # One run at a time: who locks several, in an order of his own, meets workers that do so, too, in a deadlock.
     with transaction.atomic():
-        return list(examine(list(rows.select_for_update(of=("self",)).order_by("pk"))))
+        return list(examine(list(rows.select_for_update(of=("self",)))))
 
 
 def _batches(rows: QuerySet[Run]) -> Iterator[list[Run]]:

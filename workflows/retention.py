@@ -13,7 +13,7 @@ from workflows.claims import database_now
 from workflows.models import Run
 from workflows.states import RUN_ACTIVE, RUN_ENDED
 
-SECONDS = 2.0  # spent on it in one sweep; what is left waits for the next
+SECONDS = 1.0  # spent on it in one sweep; what is left waits for the next
 AT_ONCE = 200  # runs of one transaction
 ACTOR = "sweep"
 

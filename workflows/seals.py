@@ -11,7 +11,7 @@ from workflows import audit
 from workflows.models import Event, Run
 
 EVERY = timedelta(minutes=1)
-SECONDS = 2.0  # spent on it in a row; what is left waits for the next time
+SECONDS = 1.0  # spent on it in a row; what is left waits for the next time
 AT_ONCE = 500  # runs of one event, some 60 KB
 ACTOR = "sweep"
 
