@@ -86,6 +86,19 @@ def test_a_run_that_was_claimed_again_and_taken_over_is_clean() -> None:
     assert found(settled=True) == []
 
 
+def test_what_the_verbs_leave_is_clean() -> None:
+    failed = run_to_end(step("a"), step("b", "raise_text", {"text": "no"}, max_retries=0))
+    for start_at in (None, "a"):
+        runs.retry(failed.pk, actor="ann", start_at=start_at)
+        assert found(settled=True) == []
+        runs.pause(failed.pk, actor="ann")
+        assert found(settled=True) == []
+        runs.resume(failed.pk, actor="ann")
+        assert found(settled=True) == []
+        runs.cancel(failed.pk, actor="ann")
+        assert found(settled=True) == []
+
+
 def alter(**columns: object) -> Callable[[Run], object]:
     return lambda run: Run.objects.filter(pk=run.pk).update(**columns)
 

@@ -76,12 +76,12 @@ def test_a_seal_is_made_at_most_once_a_minute() -> None:
     assert seals.seal_if_due() == 1
 
 
-def test_a_run_that_goes_on_after_its_seal_is_sealed_again() -> None:
-    (run,) = ended_runs(1, NOW)
-    seals.seal()
-    event = audit.make_event(run.event_head, run.pk, 6, "run_retried", NOW, "ann", "", {})
-    Event.objects.create(run=run, seq=6, type=event.type, at=NOW, actor="ann", hash=event.hash)
-    Run.objects.filter(pk=run.pk).update(event_seq=6, event_head=event.hash, sealed=False)
+def test_a_run_that_is_retried_after_its_seal_is_sealed_again_at_its_end() -> None:
+    run = run_to_end(step("a", "raise_text", {"text": "no"}, max_retries=0))
+    assert seals.seal() == 1
+    runs.retry(run.pk, actor="ann")
+    assert seals.seal() == 0
+    runs.cancel(run.pk, actor="ann")
     assert seals.seal() == 1
     assert found() == []
     rewrite(run, 3, actor="somebody else")
