@@ -15,7 +15,7 @@ from workflows.definitions import Definition, Problem
 from workflows.definitions.inputs import check_input
 from workflows.errors import InputInvalid, RunNotFound, RunStateConflict
 from workflows.held import load, write
-from workflows.models import Run, RunRequest, Workflow, WorkflowVersion
+from workflows.models import Run, RunRequest, Workflow, WorkflowVersion, new_run_id
 from workflows.models.fields import dumps
 from workflows.states import RETRYABLE, RunStatus
 
@@ -46,11 +46,12 @@ def start(
     rerun_of: Run | None = None,
     wake: bool = True,
     reserved: bool = False,
+    id: uuid.UUID | None = None,
 ) -> Run:
     """Insert a queued run of ``version``, or of the current one. Raises `InputInvalid`, `ConcurrencyLimitReached`.
 
     With ``wake`` the workers are rung on commit, if it is due already. A ``reserved`` run is never due: it waits for
-    the one loop that claims it by its id.
+    the one loop that claims it by its id. ``id``: what it is called where that is settled already.
     """
     version = version or workflow.current
     assert version is not None
@@ -60,6 +61,7 @@ def start(
     with transaction.atomic():
         limits.require_room(workflow, version.parsed)
         run = Run(
+            id=id or new_run_id(),
             workflow=workflow,
             version=version,
             trigger=trigger,
@@ -85,13 +87,14 @@ def execute(
     actor: str,
     trigger: str = "api",
     version: WorkflowVersion | None = None,
+    id: uuid.UUID | None = None,
 ) -> Run:
-    """Start a run and offer it to this process's own engine, which needs no worker. Returns at once.
+    """Start a run and offer it on commit to this process's own engine, which needs no worker. Returns at once.
 
     Raises `InputInvalid`. If this process ends, a worker goes on with the run.
     """
-    run = start(workflow, input, trigger=trigger, actor=actor, version=version, wake=False)
-    engine_thread.offer(run.pk)
+    run = start(workflow, input, trigger=trigger, actor=actor, version=version, wake=False, id=id)
+    transaction.on_commit(lambda: engine_thread.offer(run.pk))
     return run
 
 

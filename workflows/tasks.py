@@ -7,7 +7,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.db import connections
 
-from workflows import claims, compaction, faults, requests, retention, seals, shares
+from workflows import claims, compaction, faults, requests, retention, seals, shares, start_keys
 from workflows.engine import Engine
 from workflows.models import RunRequest, StreamText, Worker
 from workflows.states import RUN_ENDED
@@ -33,7 +33,7 @@ async def _loop() -> None:
 
 
 def sweep() -> None:
-    """Put away what lost workers left (requests, streamed text, their rows), seal ended runs, delete old ones."""
+    """Put away what is left over (requests, text, worker rows, start keys), seal ended runs, delete old ones."""
     requests.settle()
     shares.forget_lost()
     RunRequest.objects.filter(run__status__in=RUN_ENDED).delete()
@@ -41,6 +41,7 @@ def sweep() -> None:
     StreamText.objects.filter(run__ended_at__lt=claims.database_now() - KEEP_TEXT).delete()
     day_ago = claims.database_now() - claims.A_DAY
     Worker.objects.filter(expires_at__lt=day_ago, runs__isnull=True).delete()
+    start_keys.forget_old()
     seals.seal_if_due()
     retention.delete_old()
     compaction.give_back()

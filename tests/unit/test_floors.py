@@ -81,6 +81,7 @@ FLOORS: dict[int, list[str]] = {
     ],
     7: [
         "workflows/runs.py",
+        "workflows/start_keys.py",
         "workflows/publishing.py",
         "workflows/inprocess.py",
         "workflows/results.py",

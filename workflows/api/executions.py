@@ -2,27 +2,27 @@
 
 import uuid
 from collections.abc import Collection
+from functools import partial
 from typing import Any, ClassVar
 
 from django.http import HttpResponseBase
-from django.urls import reverse
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.decorators import action
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import ValidationError
 from rest_framework.settings import api_settings
 
-from workflows import follow, publishing, runs
+from workflows import engine_thread, follow, publishing, runs
 from workflows.api.answers import Accepted, Cancelled, RunResult, RunStatusAnswer
 from workflows.api.base import Endpoint
 from workflows.api.parsers import JSONParser
 from workflows.api.requests import ExecuteAsyncRequest, ExecuteRequest, ExecutionQuery
 from workflows.api.serializers import workflow_status
-from workflows.api.stream import EventStreamRenderer, stream_response, stream_url, wants_stream
+from workflows.api.starting import IDEMPOTENCY_KEY, REPLAYED, accepted, start_once
+from workflows.api.stream import EventStreamRenderer, stream_response, wants_stream
 from workflows.errors import RunNotFound
-from workflows.models import Run, Workflow, WorkflowVersion
+from workflows.models import Run, Workflow
 from workflows.models.run import RunQuerySet
 from workflows.results import result_body
 
@@ -52,6 +52,7 @@ class Executions(Endpoint):
 
     @extend_schema(
         request=ExecuteRequest,
+        parameters=[IDEMPOTENCY_KEY, REPLAYED],
         responses={
             (200, "application/json"): RunResult,
             (202, "application/json"): Accepted,
@@ -66,31 +67,20 @@ class Executions(Endpoint):
         is streamed instead. A client that leaves does not stop the run.
         """
         asked = self.body(ExecuteRequest)
-        workflow = publishing.current(workflow_id)
-        version = _version(workflow, asked)
-        run = runs.execute(workflow, asked.get("input_context") or {}, actor=self.actor, version=version)
-        if wants_stream(request):
-            return stream_response(run, request)
-        follow.wait_until_settled(run.pk)
-        run = runs.get(run.pk)
-        return Response(result_body(run)) if run.has_ended else _accepted(run, "the run goes on; follow it there")
+        start = start_once(request, publishing.current(workflow_id), asked, runs.execute)
+        if start.replayed and not start.run.has_ended:
+            engine_thread.offer(start.run.pk)  # it may wait for a worker that is not there
+        return start.marked(self._settled(start.run, request))
 
-    @extend_schema(request=ExecuteAsyncRequest, responses={202: Accepted})
+    @extend_schema(request=ExecuteAsyncRequest, parameters=[IDEMPOTENCY_KEY, REPLAYED], responses={202: Accepted})
     @action(detail=True, methods=["post"], url_path="execute-async", parser_classes=[JSONParser])
-    def execute_async(self, request: Request, workflow_id: str) -> Response:
+    def execute_async(self, request: Request, workflow_id: str) -> HttpResponseBase:
         """Have the workers run the workflow, now or at `run_at`."""
         asked = self.body(ExecuteAsyncRequest)
-        workflow = publishing.current(workflow_id)
-        run = runs.start(
-            workflow,
-            asked.get("input_context") or {},
-            trigger="api",
-            actor=self.actor,
-            version=_version(workflow, asked),
-            priority=asked.get("priority", 0),
-            run_at=asked.get("run_at"),
-        )
-        return _accepted(run, "the run is queued")
+        begin = partial(runs.start, trigger="api", priority=asked.get("priority", 0), run_at=asked.get("run_at"))
+        start = start_once(request, publishing.current(workflow_id), asked, begin)
+        message = f"the run started earlier: it is {start.run.status}" if start.replayed else "the run is queued"
+        return start.marked(accepted(start.run, message))
 
     @extend_schema(parameters=[ExecutionQuery], responses=RunStatusAnswer)
     @action(detail=True)
@@ -119,6 +109,14 @@ class Executions(Endpoint):
         run = self._run_of(workflow, workflow.runs.active())
         return Response(cancelled_body(workflow_id, run, self.actor))
 
+    def _settled(self, run: Run, request: Request) -> HttpResponseBase:
+        """The answer to `execute`, once there is one."""
+        if wants_stream(request):
+            return stream_response(run, request)
+        follow.wait_until_settled(run.pk)
+        run = runs.get(run.pk)
+        return Response(result_body(run)) if run.has_ended else accepted(run, "the run goes on; follow it there")
+
     def _run_of(self, workflow: Workflow, candidates: RunQuerySet) -> Run | None:
         """The run that the query names, else the newest candidate. Raises `RunNotFound`."""
         named: uuid.UUID | None = self.query(ExecutionQuery).get("execution_id")
@@ -143,27 +141,3 @@ def cancelled_body(workflow_id: str, run: Run | None, actor: str) -> dict[str, A
         "cancelled": cancelled,
         "message": message,
     }
-
-
-def _version(workflow: Workflow, asked: dict[str, Any]) -> WorkflowVersion | None:
-    """The version that was asked for, None for the current one."""
-    number = asked.get("version")
-    if number is None:
-        return None
-    version = workflow.versions.filter(number=number).first()
-    if version is None:
-        message = f"workflow {workflow.workflow_id!r} has no version {number}"
-        raise ValidationError({"version": message}, code="not_found")
-    return version
-
-
-def _accepted(run: Run, message: str) -> Response:
-    workflow_id = run.workflow.workflow_id
-    body = {
-        "execution_id": str(run.pk),
-        "workflow_id": workflow_id,
-        "message": message,
-        "status_url": f"{reverse('workflows-status', args=[workflow_id])}?execution_id={run.pk}",
-        "stream_url": stream_url(run),
-    }
-    return Response(body, status=202)
