@@ -245,12 +245,19 @@ def _look_at_streams(streams: Sequence[_Stream]) -> None:
     new = _new_events(streams)
     texts = _texts(streams, new)
     for stream in streams:
-        events = [event for event in new[stream.run_id] if event.seq > stream.transcript.seq]
-        ended = any(event.type == "workflow_complete" for event in events)
-        result = results.result_body(runs.get(stream.run_id)) if ended else None
-        items = list(stream.transcript.read(events, texts[stream.run_id], result))
-        if items or stream.transcript.done:
+        transcript = stream.transcript
+        events = [event for event in new[stream.run_id] if event.seq > transcript.seq]
+        items = list(transcript.read(events, texts[stream.run_id]))
+        if transcript.end is not None and (result := _final_result(stream.run_id, transcript.seq)) is not None:
+            items += transcript.conclude(result)
+        if items or transcript.done:
             stream.tell(items)
+
+
+def _final_result(run_id: uuid.UUID, seq: int) -> dict[str, Any] | None:
+    """The result of a run whose event ``seq`` is its last; None if it goes on by now, with events yet to be read."""
+    run = runs.get(run_id)
+    return results.result_body(run) if run.has_ended and run.event_seq == seq else None
 
 
 def _new_events(streams: Sequence[_Stream]) -> dict[uuid.UUID, list[Event]]:

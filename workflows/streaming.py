@@ -1,14 +1,15 @@
 """What a follower of a run is told, in order: events that are public, and the streamed text between them."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from workflows.errors import WorkflowError
 from workflows.models import Event
 
-PUBLIC = frozenset({"step_start", "step_retry", "step_complete", "step_skipped", "workflow_complete"})
+PUBLIC = frozenset({"step_start", "step_retry", "step_complete", "step_skipped"})
+"""Events that are told as they come; ``workflow_complete`` is told when it is known to be the last."""
 
 Attempt = tuple[str, int]
 """Path of a step and number of the attempt."""
@@ -51,33 +52,35 @@ class Transcript:
     """How far one follower has read a run, and what it is told next.
 
     Reading always begins at the first event, so that what was under way at ``after`` is known; what lies
-    before ``after`` is not told again.
+    before ``after`` is not told again. A run that was retried has ended before: only the end that nothing follows is
+    told, by `conclude`.
     """
 
     def __init__(self, after: Position) -> None:
         self.seq = 0
         self.done = False
+        self.end: Event | None = None  # the end that was read, as long as no retry follows it
         self.under_way: Attempt | None = None
         self.text_from = 0  # pieces that begin before this are told already
         self._told = 0  # characters of the attempt under way
         self._after = after
 
-    def read(
-        self,
-        events: Iterable[Event],
-        texts: Mapping[Attempt, Sequence[Piece]],
-        result: Mapping[str, Any] | None,
-    ) -> Iterator[StreamItem]:
-        """What follows from new events (in order) and the text of their attempts.
-
-        ``result`` is needed where the run has ended.
-        """
+    def read(self, events: Sequence[Event], texts: Mapping[Attempt, Sequence[Piece]]) -> Iterator[StreamItem]:
+        """What follows from new events (in order) and the text of their attempts; the end excepted."""
+        retried = max((event.seq for event in events if event.type == "run_retried"), default=0)
         for event in events:
-            yield from self._tokens(texts)
-            yield from self._event(event, result)
+            # An attempt before a retry may bear the name of one after it, whose text this would be.
+            yield from self._tokens(texts if event.seq > retried else {})
+            yield from self._event(event)
         yield from self._tokens(texts)
 
-    def _event(self, event: Event, result: Mapping[str, Any] | None) -> Iterator[StreamItem]:
+    def conclude(self, result: Mapping[str, Any]) -> Iterator[StreamItem]:
+        """The end that was read last, where nothing follows it: ``result`` is that of the run."""
+        end, self.end, self.done = self.end, None, True
+        if end is not None and end.seq > self._after.event:
+            yield StreamItem(str(end.seq), {"type": end.type, "result": result})
+
+    def _event(self, event: Event) -> Iterator[StreamItem]:
         self.seq = event.seq
         if event.type == "step_start":
             self._begin((event.path, event.data.get("attempt", 1)))
@@ -85,10 +88,10 @@ class Transcript:
             self._begin(None)
         if event.seq == self._after.event:
             self._told = self._after.characters
-        if event.type == "workflow_complete":
-            self.done = True
-        if event.type in PUBLIC and event.seq > self._after.event:
-            yield StreamItem(str(event.seq), _body(event, result))
+        if event.type in {"workflow_complete", "run_retried"}:
+            self.end = event if event.type == "workflow_complete" else None
+        elif event.type in PUBLIC and event.seq > self._after.event:
+            yield StreamItem(str(event.seq), {"type": event.type, "step_id": event.path, **event.data})
 
     def _begin(self, attempt: Attempt | None) -> None:
         self.under_way, self._told, self.text_from = attempt, 0, 0
@@ -103,9 +106,3 @@ class Transcript:
                 body = {"type": "llm_token", "step_id": self.under_way[0], "token": token}
                 yield StreamItem(f"{self.seq}.{end}", body)
             self.text_from = max(self.text_from, min(end, self._told))
-
-
-def _body(event: Event, result: Mapping[str, Any] | None) -> dict[str, Any]:
-    if event.type == "workflow_complete":
-        return {"type": event.type, "result": result}
-    return {"type": event.type, "step_id": event.path, **event.data}

@@ -32,13 +32,28 @@ def story() -> list[Event]:
     ]
 
 
+def retried_story() -> list[Event]:
+    """A run that failed, was retried from its step `a` on, and succeeded."""
+    return [
+        make_event(1, "step_start", "a", attempt=1),
+        make_event(2, "step_complete", "a", success=False),
+        make_event(3, "workflow_complete"),
+        make_event(4, "run_retried"),
+        make_event(5, "step_start", "a", attempt=1),
+        make_event(6, "step_complete", "a", success=True),
+        make_event(7, "workflow_complete"),
+    ]
+
+
 def pieces(*texts: str) -> list[Piece]:
     offsets = itertools.accumulate((len(text) for text in texts), initial=0)
     return list(zip(offsets, texts, strict=False))
 
 
 def read(transcript: Transcript, events: list[Event], texts: Texts) -> list[StreamItem]:
-    return list(transcript.read(events, texts, {"success": True}))
+    """What is told of these events; where the last of them ends the run, that it has ended."""
+    items = list(transcript.read(events, texts))
+    return items + (list(transcript.conclude({"success": True})) if transcript.end else [])
 
 
 def tokens(items: list[StreamItem]) -> str:
@@ -83,6 +98,45 @@ def test_from_any_id_the_rest_follows_without_loss_or_repeat() -> None:
 def test_from_the_middle_of_a_piece_the_rest_of_it_follows() -> None:
     rest = read(Transcript(Position.parse("5.6")), story(), TEXTS)
     assert tokens(rest) == "o three"
+
+
+def test_an_end_before_a_retry_is_not_told() -> None:
+    transcript = Transcript(Position())
+    assert [item.id for item in read(transcript, retried_story()[:5], {})] == ["1", "2", "5"]
+    assert not transcript.done
+    rest = read(transcript, retried_story()[5:], {})
+    assert [(item.id, item.body["type"]) for item in rest] == [("6", "step_complete"), ("7", "workflow_complete")]
+    assert transcript.done
+
+
+def test_an_end_that_is_read_before_its_retry_waits_until_it_is_known_to_be_the_last() -> None:
+    transcript = Transcript(Position())
+    told = list(transcript.read(retried_story()[:3], {}))
+    assert [item.id for item in told] == ["1", "2"]
+    assert transcript.end is not None
+    assert not transcript.done
+    assert list(transcript.read(retried_story()[3:4], {})) == []
+    assert transcript.end is None
+
+
+def test_from_an_earlier_end_what_followed_its_retry_is_told() -> None:
+    rest = read(Transcript(Position.parse("3")), retried_story(), {})
+    assert [item.id for item in rest] == ["5", "6", "7"]
+
+
+def test_who_knows_the_last_end_is_told_nothing_and_let_go() -> None:
+    transcript = Transcript(Position.parse("7"))
+    assert read(transcript, retried_story(), {}) == []
+    assert transcript.done
+
+
+@pytest.mark.parametrize("known", range(8))
+def test_text_after_a_retry_is_told_once_though_its_attempt_bears_an_earlier_name(known: int) -> None:
+    texts: Texts = {("a", 1): pieces("good")}
+    transcript = Transcript(Position())
+    told = read(transcript, retried_story()[:known], texts if known > 4 else {})
+    told += read(transcript, retried_story()[known:], texts)
+    assert tokens(told) == "good"
 
 
 @pytest.mark.parametrize("text", ["x", "-1", "1.", ".1", "1.2.3", "1e3", "٣", "9" * 20])
