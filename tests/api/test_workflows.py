@@ -107,6 +107,19 @@ def test_put_makes_a_new_version_unless_nothing_changed(api: Api) -> None:
     refused(api.put(f"{BASE}/other", changed, content_type=JSON), 404, "WorkflowNotFound")
 
 
+def test_what_was_read_can_be_put_back(api: Api) -> None:
+    post(api, sample())
+    read = data_of(api.get(f"{BASE}/sample"))
+    assert data_of(api.put(f"{BASE}/sample", read, content_type=JSON))["version"] == 1
+    read["description"] = "new"
+    assert data_of(api.put(f"{BASE}/sample", read, content_type=JSON))["version"] == 2
+    again = data_of(api.get(f"{BASE}/sample"))
+    assert (again["description"], again["version"]) == ("new", 2)
+    body = refused(api.put(f"{BASE}/sample", {**read, "versions": 2}, content_type=JSON), 400, "DefinitionError")
+    assert [problem["path"] for problem in body["errors"]] == ["versions"]
+    refused(post(api, {**read, "workflow_id": "other"}), 400, "DefinitionError")
+
+
 def test_put_refuses_another_id_than_the_address_says(api: Api) -> None:
     post(api, sample())
     body = refused(api.put(f"{BASE}/sample", sample(workflow_id="other"), content_type=JSON), 400)

@@ -31,6 +31,10 @@ DEFINITION = {"$ref": "#/components/schemas/Definition"}
 DEFINITION_BODY = {"application/json": DEFINITION, "application/yaml": DEFINITION}
 PATCH_BODY = {"application/json": {"type": "object", "description": "JSON Merge Patch (RFC 7396) of the definition."}}
 DETAIL = {"$ref": "#/components/schemas/WorkflowDetail"}
+PUT_BODY = {"application/json": {"anyOf": [DEFINITION, DETAIL]}, "application/yaml": DEFINITION}
+READ_ONLY = ("version", "created_at", "updated_at", "current_status")
+"""What reading a workflow adds to its definition."""
+
 IF_MATCH = OpenApiParameter(
     "If-Match", str, OpenApiParameter.HEADER, description="Refuse (412) unless this is the current version."
 )
@@ -96,11 +100,14 @@ class WorkflowViewSet(Executions):
         }
         return Response(body, headers=headers)
 
-    @extend_schema(request=DEFINITION_BODY, parameters=[IF_MATCH], responses=WorkflowStored)
+    @extend_schema(request=PUT_BODY, parameters=[IF_MATCH], responses=WorkflowStored)
     def update(self, request: Request, workflow_id: str) -> Response:
-        """Replace the definition: a new version, unless nothing changed."""
+        """Replace the definition: a new version, unless nothing changed.
+
+        What was read can be sent back: its `version`, `created_at`, `updated_at` and `current_status` are ignored.
+        """
         publishing.current(workflow_id)
-        definition = _definition(_named(_source(request.data), workflow_id))
+        definition = _definition(_named(_as_written(_source(request.data)), workflow_id))
         workflow = publishing.revise(
             workflow_id, definition, actor=self.actor, expected_version=_expected_version(request)
         )
@@ -192,6 +199,14 @@ def _source(data: Any) -> Source:
 
 def _definition(source: Source) -> Definition:
     return check(source, Catalog()).definition_or_raise()
+
+
+def _as_written(source: Source) -> Source:
+    """The source without what reading a workflow has added to it."""
+    if isinstance(source.value, dict):
+        for name in READ_ONLY:
+            source.value.pop(name, None)
+    return source
 
 
 def _named(source: Source, workflow_id: str) -> Source:
