@@ -2,6 +2,8 @@
 
 from rest_framework import serializers
 
+from workflows.states import RunStatus
+
 
 class Answer(serializers.Serializer[object]):
     """The shape of an answer."""
@@ -99,6 +101,15 @@ class Cancelled(Answer):
     workflow_id = serializers.CharField()
     execution_id = serializers.UUIDField(allow_null=True)
     cancelled = serializers.BooleanField()
+    message = serializers.CharField()
+
+
+class RunChanged(Answer):
+    """What came of a verb."""
+
+    execution_id = serializers.UUIDField()
+    workflow_id = serializers.CharField()
+    status = serializers.ChoiceField(choices=RunStatus.choices, help_text="The run's status now.")
     message = serializers.CharField()
 
 

@@ -16,8 +16,9 @@ class StrictSerializer(serializers.Serializer[Any]):
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, Mapping):
             known = [name for name, field in self.fields.items() if not field.read_only]
+            there_are = f"known: {', '.join(known)}" if known else "this call takes none"
             unknown = {
-                name: f"there is no such field{did_you_mean(name, known)}; known: {', '.join(known)}"
+                name: f"there is no such field{did_you_mean(name, known)}; {there_are}"
                 for name in data
                 if name not in known
             }

@@ -1,5 +1,7 @@
 """Bodies and query parameters of requests."""
 
+from typing import Any
+
 from rest_framework import serializers
 
 from workflows.api.base import StrictSerializer, WholeNumber
@@ -24,6 +26,25 @@ class ExecuteAsyncRequest(ExecuteRequest):
         help_text="Higher goes first; default 0.",
     )
     run_at = serializers.DateTimeField(required=False, help_text="Not before; ISO 8601.")
+
+
+class RerunRequest(StrictSerializer):
+    """What a run is repeated with; all of it may be left out."""
+
+    input_context = serializers.DictField(required=False, allow_null=True, help_text="Default: that of the run.")
+    version = WholeNumber(required=False, min_value=1, help_text="Version of the definition; default: the run's.")
+
+
+class Nothing(StrictSerializer):
+    """The body of a call that takes none: a field of it would be a misunderstanding."""
+
+
+class RetryQuery(StrictSerializer):
+    """Where a run goes on."""
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        said = "Path of a step: its result and those after it are discarded. Default: the first unfinished step."
+        return {"from": serializers.CharField(required=False, max_length=500, help_text=said)}
 
 
 class ExecutionQuery(StrictSerializer):

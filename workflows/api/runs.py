@@ -13,12 +13,11 @@ from rest_framework.response import Response
 from rest_framework.settings import api_settings
 
 from workflows import runs
-from workflows.api.answers import Cancelled, ContextAnswer
-from workflows.api.base import Endpoint
-from workflows.api.executions import cancelled_body
+from workflows.api.answers import ContextAnswer
 from workflows.api.filters import RunFilter
 from workflows.api.pagination import Cursors, EventCursors, Listing
 from workflows.api.requests import ContextQuery
+from workflows.api.run_verbs import RunVerbs
 from workflows.api.serializers import EventBody, RunDetail, RunSummary, StepBody
 from workflows.api.stream import EventStreamRenderer, stream_response
 from workflows.definitions.problems import did_you_mean
@@ -32,7 +31,7 @@ LAST_EVENT_ID = OpenApiParameter(
 
 
 @extend_schema(parameters=[EXECUTION_ID])
-class RunViewSet(Endpoint):
+class RunViewSet(RunVerbs):
     """Runs by their `execution_id`."""
 
     queryset = Run.objects.select_related("workflow", "version").defer("version__definition", "input")
@@ -49,12 +48,13 @@ class RunViewSet(Endpoint):
         "events": "workflows.view_run",
         "context": "workflows.view_run",
         "stream": "workflows.view_run",
-        "cancel": "workflows.change_run",
+        **RunVerbs.permissions,
     }
     query_names: ClassVar[dict[str, Collection[str]]] = {
         "list": (*RunFilter.base_filters, *Cursors.names),
         "events": Cursors.names,
         "context": ("at",),
+        **RunVerbs.query_names,
     }
 
     @extend_schema(parameters=[OpenApiParameter("execution_id", exclude=True)])
@@ -103,13 +103,6 @@ class RunViewSet(Endpoint):
     def stream(self, request: Request, execution_id: str) -> HttpResponseBase:
         """Follow the run, from its first event or after `Last-Event-ID`, until it has ended."""
         return stream_response(runs.get(execution_id), request)
-
-    @extend_schema(request=None, responses=Cancelled)
-    @action(detail=True, methods=["post"])
-    def cancel(self, request: Request, execution_id: str) -> Response:
-        """Cancel the run, unless it has ended."""
-        run = runs.get(execution_id)
-        return Response(cancelled_body(run.workflow.workflow_id, run, self.actor))
 
 
 def _require_path(run: Run, path: str) -> None:

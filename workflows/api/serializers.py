@@ -59,15 +59,18 @@ class RunSummary(serializers.ModelSerializer[Run]):
     executed_steps = serializers.IntegerField()
     progress = serializers.FloatField()
     execution_time_ms = serializers.SerializerMethodField()
+    rerun_of = serializers.UUIDField(
+        source="rerun_of_id", allow_null=True, help_text="The execution_id of the run that it repeats."
+    )
 
     class Meta:
         model = Run
         fields: ClassVar[list[str]] = [
             "execution_id", "workflow_id", "workflow_name", "version", "status", "trigger", "actor",
             "priority", "attempt", "success", "partial", "error_code", "error_message", "created_at",
-            "started_at", "deadline_at", "due_at", "ended_at", "execution_time_ms", "current_step",
+            "started_at", "deadline_at", "due_at", "paused_at", "ended_at", "execution_time_ms", "current_step",
             "total_steps", "executed_steps", "successful_steps", "failed_steps", "skipped_steps",
-            "retried_steps", "progress", "input_tokens", "output_tokens", "cost",
+            "retried_steps", "progress", "input_tokens", "output_tokens", "cost", "rerun_of",
         ]  # fmt: skip
 
     def get_execution_time_ms(self, run: Run) -> float:
