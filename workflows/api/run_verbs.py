@@ -88,6 +88,6 @@ def _changed(run: Run, message: str) -> Response:
 
 
 def _paused(run: Run, asked: bool) -> str:
-    if not asked:
-        return "the run is paused already"
-    return "the run is paused" if run.status == RunStatus.PAUSED else "the run pauses before its next attempt"
+    if run.status == RunStatus.PAUSED:
+        return "the run is paused" if asked else "the run is paused already"
+    return "the run pauses before its next attempt"
