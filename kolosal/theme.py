@@ -52,6 +52,8 @@ UNFOLD: dict[str, Any] = {
                     _link("Steps", "format_list_numbered", "workflows_step"),
                     _link("Step results", "task_alt", "workflows_stepresult"),
                     _link("Run requests", "outgoing_mail", "workflows_runrequest"),
+                    _link("Start keys", "key", "workflows_startkey"),
+                    _link("Agent shares", "pie_chart", "workflows_agentshare"),
                     _link("Streamed text", "notes", "workflows_streamtext"),
                     _link("Site chain", "link", "workflows_sitechain"),
                 ],

@@ -28,6 +28,8 @@ ENGINE = [
     "event",
     "worker",
     "runrequest",
+    "startkey",
+    "agentshare",
     "workflowversion",
     "sitechain",
     "streamtext",

@@ -1,4 +1,4 @@
-"""Workers, what is asked of them, and what steps came to: rows that the engine writes."""
+"""Workers, what is asked of them and how they share agents, keys of starts, and what steps came to."""
 
 from django.contrib import admin
 from django.contrib.admin import display
@@ -10,7 +10,7 @@ from django.utils.html import format_html
 
 from workflows.admin.base import ReadOnlyAdmin, badge, duration, readable
 from workflows.admin.search import ids_beginning_with
-from workflows.models import RunRequest, StepResult, Worker
+from workflows.models import AgentShare, RunRequest, StartKey, StepResult, Worker
 
 
 @admin.register(Worker)
@@ -37,6 +37,20 @@ class RunRequestAdmin(ReadOnlyAdmin):
     list_display = ["created_at", "verb", "run", "actor"]
     list_filter = ["verb"]
     search_fields = ["actor"]
+
+
+@admin.register(AgentShare)
+class AgentShareAdmin(ReadOnlyAdmin):
+    list_display = ["agent", "worker", "held", "wanted"]
+    list_select_related = ["agent", "worker"]
+    search_fields = ["agent__name"]
+
+
+@admin.register(StartKey)
+class StartKeyAdmin(ReadOnlyAdmin):
+    list_display = ["key", "actor", "run", "created_at"]
+    search_fields = ["key", "actor"]
+    ordering = ["-created_at"]
 
 
 @admin.register(StepResult)
