@@ -6,6 +6,7 @@ from django import forms
 
 from workflows.admin.fields import OpenChoice, StructureField
 from workflows.definitions import Definition, Step
+from workflows.models import Run
 
 Choices = list[tuple[str, str]]
 
@@ -96,3 +97,17 @@ class StartForm(forms.Form):
     input = StructureField(
         widget=_lines(10), label="Input context", help_text="YAML or JSON; empty is an empty context."
     )
+
+
+class RerunForm(StartForm):
+    """The input of a run that repeats another; the version too, where the workflow has moved on."""
+
+    current = forms.BooleanField(required=False)
+
+    def __init__(self, *args: Any, run: Run, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        newest = run.workflow.current
+        if newest is None or newest.pk == run.version_id:
+            del self.fields["current"]
+        else:
+            self.fields["current"].label = f"Use the current version {newest.number}, not {run.version.number}"

@@ -15,6 +15,8 @@ from workflows.states import StepStatus
 
 STEPS_ON_A_PAGE = 50
 EVENTS_ON_A_PAGE = 100
+EARLIER_ON_A_PAGE = 100
+RERUNS_ON_A_PAGE = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +37,20 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
+class Earlier:
+    """A result that was discarded by a retry."""
+
+    row: StepResult
+    length: str
+    result: list[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
 class StepView:
     """A step's result with its values made readable; long ones are cut."""
 
     row: StepResult
+    earlier: list[Earlier]  # newest first
     number: int
     length: str
     parameters: list[tuple[str, str]]
@@ -73,6 +85,7 @@ class RunPage:
     steps: Page[StepResult]
     views: list[StepView]
     input: list[tuple[str, str]]
+    reruns: list[Run]  # newest first
     events: list[Event]
     more_events: int
 
@@ -85,6 +98,7 @@ def page_of(run: Run, number: str | None, now: datetime | None = None) -> RunPag
     now = now or timezone.now()
     events = list(run.events.order_by("-seq")[:EVENTS_ON_A_PAGE])
     steps = Paginator(run.steps.filter(superseded=False).order_by("id"), STEPS_ON_A_PAGE).get_page(number)
+    earlier = _earlier(run, steps) if run.attempt > 1 else {}
     scale = _scale(run, now)
     return RunPage(
         run=run,
@@ -95,8 +109,11 @@ def page_of(run: Run, number: str | None, now: datetime | None = None) -> RunPag
         rows=_timeline(run, scale),
         ticks=scale.ticks() if run.started_at else [],
         steps=steps,
-        views=[_view(step, number) for number, step in enumerate(steps, start=steps.start_index())],
+        views=[
+            _view(step, number, earlier.get(step.path, [])) for number, step in enumerate(steps, steps.start_index())
+        ],
         input=entries(run.input),
+        reruns=list(run.reruns.only("id", "status").order_by("-id")[:RERUNS_ON_A_PAGE]),
         events=events,
         more_events=max(0, run.event_seq - len(events)),
     )
@@ -129,16 +146,30 @@ def _shares(run: Run) -> Iterator[Share]:
         x += width
 
 
-def _view(step: StepResult, number: int) -> StepView:
+def _earlier(run: Run, steps: Page[StepResult]) -> dict[str, list[Earlier]]:
+    """Path → what earlier retries discarded of these steps."""
+    paths = [step.path for step in steps]
+    found: dict[str, list[Earlier]] = {}
+    for step in run.steps.filter(superseded=True, path__in=paths).order_by("-id")[:EARLIER_ON_A_PAGE]:
+        found.setdefault(step.path, []).append(Earlier(step, _took(step), entries(step.result)))
+    return found
+
+
+def _view(step: StepResult, number: int, earlier: list[Earlier]) -> StepView:
     return StepView(
         row=step,
+        earlier=earlier,
         number=number,
-        length=duration(step.duration_ms) if step.started_at else "–",
+        length=_took(step),
         parameters=entries(step.parameters),
         result=entries(step.result),
         attempts=[_attempt(attempt) for attempt in step.attempts],
         logs=[_log_line(line, step) for line in step.logs],
     )
+
+
+def _took(step: StepResult) -> str:
+    return duration(step.duration_ms) if step.started_at else "–"
 
 
 def _attempt(attempt: dict[str, Any]) -> Attempt:

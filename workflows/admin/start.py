@@ -37,6 +37,15 @@ def start(request: HttpRequest, model_admin: "ModelAdmin[Workflow]", workflows: 
     return TemplateResponse(request, "admin/workflows/workflow/start.html", context)
 
 
+def tell_input_errors(form: StartForm, error: InputInvalid) -> None:
+    """Say at the form's field what is wrong with the input."""
+    for problem in error.problems:
+        place = problem.path.removeprefix("input_context").strip(".")
+        form.add_error("input", f"{place}: {problem.message}" if place else problem.message)
+    if not error.problems:
+        form.add_error("input", str(error))
+
+
 def _start(form: StartForm, workflows: list[Workflow], actor: str) -> list[Run]:
     try:
         with transaction.atomic():
@@ -44,11 +53,7 @@ def _start(form: StartForm, workflows: list[Workflow], actor: str) -> list[Run]:
                 runs.start(workflow, form.cleaned_data["input"], trigger="admin", actor=actor) for workflow in workflows
             ]
     except InputInvalid as error:
-        for problem in error.problems:
-            place = problem.path.removeprefix("input_context").strip(".")
-            form.add_error("input", f"{place}: {problem.message}" if place else problem.message)
-        if not error.problems:
-            form.add_error("input", str(error))
+        tell_input_errors(form, error)
         return []
 
 
