@@ -1,6 +1,7 @@
 """Rows that the admin's tests look at, made through the verbs that make them in the product."""
 
 import json
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
@@ -52,7 +53,8 @@ def run_of(workflow: Workflow, input: dict[str, Any] | None = None) -> Run:
 def held(run: Run) -> HeldRun:
     """The run as a worker that has claimed it holds it."""
     now = timezone.now()
-    worker = Worker.objects.create(kind="worker", host="host", pid=1, started_at=now, expires_at=now)
+    expires_at = now + timedelta(minutes=1)
+    worker = Worker.objects.create(kind="worker", host="host", pid=1, started_at=now, expires_at=expires_at)
     hold = HeldRun.of(run, "tests")
     transitions.claim(hold, worker.pk, now, 600)
     return hold

@@ -3,18 +3,16 @@
 import json
 import re
 import uuid
-from datetime import timedelta
 
 import pytest
 from django.test import Client
 from django.urls import reverse
-from django.utils import timezone
 
 from tests.admin.factories import begin, end, fail, held, run_of, signed_in, step, succeed, workflow
 from workflows import publishing, runs
 from workflows.definitions import check, read_object
 from workflows.held import write
-from workflows.models import Event, Run, RunRequest, Worker, Workflow
+from workflows.models import Event, Run, RunRequest, Workflow
 from workflows.states import RunStatus
 
 pytestmark = pytest.mark.django_db
@@ -138,11 +136,7 @@ def test_only_the_verbs_that_apply_are_offered(client: Client) -> None:
 
 def test_a_held_run_that_was_asked_to_pause_offers_to_resume(client: Client) -> None:
     run = run_of(workflow())
-    worker = held(run)
-    worker_row = Worker.objects.get()
-    worker_row.expires_at = timezone.now() + timedelta(minutes=1)
-    worker_row.save()
-    write(worker)
+    write(held(run))
     assert "before its next attempt" in press(client, run, "pause")
     assert offered(client, run) == {"resume", "cancel", "rerun"}
 
@@ -233,6 +227,13 @@ def test_a_run_of_an_archived_workflow_is_not_run_again(client: Client) -> None:
     publishing.archive("article", actor="tests")
     answer = client.post(reverse("admin:workflows_run_rerun", args=[run.pk]), {"input": ""})
     assert "archived" in answer.content.decode()
+    assert Run.objects.count() == 1
+
+
+def test_a_workflow_that_takes_no_more_runs_says_so_at_the_form(client: Client) -> None:
+    run = run_of(workflow(concurrency={"limit": 1, "on_limit": "reject"}))
+    for address in (run_page(run.workflow), reverse("admin:workflows_run_rerun", args=[run.pk])):
+        assert client.post(address, {"input": ""}).context["form"].errors["input"]
     assert Run.objects.count() == 1
 
 

@@ -207,6 +207,16 @@ def test_of_different_bodies_at_once_one_starts_a_run_and_the_others_are_refused
     assert Run.objects.count() == 1
 
 
+def test_who_repeats_a_start_needs_no_room_for_another_run(server: Server) -> None:
+    make_workflow(step("a"), concurrency={"limit": 1, "on_limit": "reject"})
+    answers = at_once(8, lambda _: requests.post(server.url(ASYNC), headers=KEY, timeout=60))
+    assert {answer.status_code for answer in answers} == {202}
+    refused(requests.post(server.url(ASYNC), timeout=30), 409, "ConcurrencyLimitReached")
+    other = {"Idempotency-Key": "order 8"}
+    refused(requests.post(server.url(ASYNC), headers=other, timeout=30), 409, "ConcurrencyLimitReached")
+    assert [row.key for row in StartKey.objects.all()] == [KEY["Idempotency-Key"]]
+
+
 def test_of_bad_starts_at_once_nothing_is_left(server: Server) -> None:
     make_workflow(step("a"), parameters=TOPIC)
     answers = at_once(8, lambda _: requests.post(server.url(ASYNC), headers=KEY, timeout=60))

@@ -18,7 +18,7 @@ from workflows import runs
 from workflows.admin.base import ReadOnlyAdmin, actor_of
 from workflows.admin.forms import RerunForm
 from workflows.admin.start import tell_input_errors
-from workflows.errors import InputInvalid, RunNotFound, RunStateConflict, StepNotFound
+from workflows.errors import ConcurrencyLimitReached, InputInvalid, RunNotFound, RunStateConflict, StepNotFound
 from workflows.models import Run, RunRequest
 from workflows.states import RunStatus
 
@@ -160,6 +160,6 @@ def _rerun(form: RerunForm, run: Run, actor: str) -> Run | None:
         return runs.rerun(run.pk, actor=actor, input=form.cleaned_data["input"], version=version)
     except InputInvalid as error:
         tell_input_errors(form, error)
-    except RunStateConflict as refused:
+    except (RunStateConflict, ConcurrencyLimitReached) as refused:
         form.add_error("input", str(refused))
     return None

@@ -12,7 +12,7 @@ from django.urls import reverse
 from workflows import runs
 from workflows.admin.base import actor_of
 from workflows.admin.forms import StartForm
-from workflows.errors import InputInvalid
+from workflows.errors import ConcurrencyLimitReached, InputInvalid
 from workflows.models import Run, Workflow
 
 BLANKS: dict[str, Any] = {
@@ -54,7 +54,9 @@ def _start(form: StartForm, workflows: list[Workflow], actor: str) -> list[Run]:
             ]
     except InputInvalid as error:
         tell_input_errors(form, error)
-        return []
+    except ConcurrencyLimitReached as refused:
+        form.add_error("input", str(refused))
+    return []
 
 
 def _started(request: HttpRequest, started: list[Run]) -> HttpResponse:
