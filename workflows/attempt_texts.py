@@ -5,9 +5,12 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.db.models import Exists
+
 from workflows.changes import write_texts
 from workflows.ledger import Ledger
-from workflows.models import StreamText
+from workflows.models import StepResult, StreamText
+from workflows.states import StepStatus
 
 KEEP = 1.0  # seconds after an attempt's end, so that whoever follows it has read it
 
@@ -41,7 +44,7 @@ class AttemptTexts:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._running: dict[tuple[uuid.UUID, str], AttemptText] = {}
-        self._ended: list[tuple[float, uuid.UUID, str]] = []
+        self._ended: list[tuple[float, AttemptText]] = []
 
     def begin(self, run_id: uuid.UUID, path: str, attempt: int) -> AttemptText:
         text = self._running[run_id, path] = AttemptText(run_id, path, attempt)
@@ -55,7 +58,7 @@ class AttemptTexts:
             if row := text.take():
                 rows.append(row)
             if text.offset:
-                self._ended.append((time.monotonic() + KEEP, *key))
+                self._ended.append((time.monotonic() + KEEP, text))
         return rows
 
     async def store(self) -> None:
@@ -66,12 +69,15 @@ class AttemptTexts:
         await self.delete(before=time.monotonic())
 
     async def delete(self, before: float = float("inf")) -> None:
-        old = [(run_id, path) for due, run_id, path in self._ended if due < before]
+        old = [text for due, text in self._ended if due < before]
         if old:
             self._ended = [item for item in self._ended if item[0] >= before]
             await self._ledger.call(_delete, old)
 
 
-def _delete(ended: list[tuple[uuid.UUID, str]]) -> None:
-    for run_id, path in ended:
-        StreamText.objects.filter(run_id=run_id, path=path).delete()
+def _delete(ended: list[AttemptText]) -> None:
+    # After a `retry` of the run an attempt under way may bear the same number: its text stays, and goes at its end.
+    for text in ended:
+        same = StepResult.objects.filter(run=text.run_id, path=text.path, attempt=text.attempt, superseded=False)
+        rows = StreamText.objects.filter(run=text.run_id, path=text.path, attempt=text.attempt)
+        rows.exclude(Exists(same.filter(status=StepStatus.RUNNING))).delete()

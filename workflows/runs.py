@@ -15,7 +15,7 @@ from workflows.definitions import Definition, Problem
 from workflows.definitions.inputs import check_input
 from workflows.errors import InputInvalid, RunNotFound, RunStateConflict
 from workflows.held import load, write
-from workflows.models import Run, RunRequest, Workflow, WorkflowVersion, new_run_id
+from workflows.models import Run, RunRequest, StreamText, Workflow, WorkflowVersion, new_run_id
 from workflows.models.fields import dumps
 from workflows.states import RETRYABLE, RunStatus
 
@@ -149,6 +149,8 @@ def retry(run_id: uuid.UUID, *, actor: str, start_at: str | None = None) -> None
         held = load(run, actor)
         transitions.retry(held, actor, plan.discarded, plan.kept, plan.start_at)
         write(held)
+        # Its attempts are numbered from 1 again: streamed text that is left would be taken for theirs.
+        StreamText.objects.filter(run=run, path__in=plan.discarded).delete()
         dispatch.wake()
 
 

@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from django.contrib.auth.models import Permission, User
 
 from tests.api.client import Api
-from tests.api.live import Server
+from tests.api.live import Server, text_of, told
 from tests.api.shape import BASE, data_of, refused
+from tests.api.test_stream import STREAM, WORDS
 from tests.api.test_stream import follow as follow_stream
 from tests.factories import make_definition, make_workflow, step
 from workflows import engine_thread, follow, publishing, runs
@@ -197,6 +199,26 @@ def test_the_stream_of_a_retried_run_has_one_end(server: Server, api: Api, tmp_p
     assert rest[-1].body["result"]["success"]
     whole = follow_stream(server, run)
     assert [item.id for item in whole] == [item.id for item in [*first[:-1], *rest]]
+
+
+def test_text_of_a_discarded_attempt_is_not_told_as_that_of_the_new_one(
+    server: Server, api: Api, tmp_path: Path
+) -> None:
+    make_workflow(step("talk", "speak", {"words": WORDS, "pause": 0.3}), flaky(tmp_path))
+    run = executed(api)["execution_id"]
+    data_of(api.post(f"{RUNS}/{run}/retry?from=talk"))
+    engine_thread.offer(uuid.UUID(run))
+    with requests.get(server.url(f"{RUNS}/{run}/stream"), headers=STREAM, stream=True, timeout=30) as response:
+        items = []
+        for item in told(response):
+            items.append(item)
+            if item.body.get("token") == WORDS[-1]:  # by now the first attempt's text is deleted, and only that
+                break
+        begun = next(item.id for item in reversed(items) if item.type == "step_start")
+        late = follow_stream(server, run, begun)
+    pieces = [item.at for item in items if item.type == "llm_token"]
+    assert pieces[-1] - pieces[0] > 0.3 * (len(WORDS) - 2)
+    assert text_of(items, "talk") == text_of(late, "talk") == "".join(WORDS)
 
 
 def test_who_follows_from_before_the_retry_is_told_only_the_last_end(server: Server, api: Api, tmp_path: Path) -> None:
