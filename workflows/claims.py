@@ -1,21 +1,15 @@
 """Leases: a worker's row, claiming due runs, renewing. Everything here is called with a database at hand."""
 
-import contextlib
-import hashlib
-import os
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from functools import cache
-from pathlib import Path
+from datetime import datetime
 
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Max, Q, QuerySet
-from django.utils import timezone
 
-from workflows import changes, faults, suspicion, transitions
+from workflows import changes, faults, suspicion, transitions, workers
 from workflows.definitions.models import Definition
 from workflows.errors import LeaseLost
 from workflows.held import HeldRun, HeldStep, load
@@ -23,35 +17,7 @@ from workflows.limits import Room
 from workflows.models import Run, StepResult, Worker
 from workflows.outcomes import ErrorRecord
 from workflows.states import RunStatus
-
-A_DAY = timedelta(days=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Who holds runs. ``machine`` tells whose process ids ``pid`` belongs to: a host name is not enough for that."""
-
-    id: uuid.UUID
-    kind: str
-    host: str
-    machine: str
-    pid: int
-
-    @classmethod
-    def new(cls, kind: str) -> "Identity":
-        return cls(uuid.uuid4(), kind, settings.HOST, this_machine(), os.getpid())
-
-    def __str__(self) -> str:
-        return f"{self.kind}:{self.host}:{self.pid}"
-
-
-@cache
-def this_machine() -> str:
-    """A digest of the host's name, its boot and the namespace of process ids (containers of a host differ in it)."""
-    parts = [settings.HOST]
-    with contextlib.suppress(OSError):
-        parts += [Path("/proc/sys/kernel/random/boot_id").read_text(), os.readlink("/proc/self/ns/pid")]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+from workflows.workers import Identity
 
 
 @dataclass(slots=True)
@@ -68,62 +34,12 @@ class Claimed:
     seconds_left: float
 
 
-def database_now() -> datetime:
-    """The database's clock: leases of many machines must not hang on their own clocks."""
-    if connection.vendor == "sqlite":  # one machine, one clock
-        return timezone.now()
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        moment: datetime = cursor.fetchone()[0]
-        return moment
-
-
-def enter(who: Identity, most: int | None = None) -> bool:
-    """Register a worker, or renew it. False, and nothing done, if ``most`` others of its cluster claim already."""
-    now = database_now()
-    with transaction.atomic():
-        if most is not None and _siblings(who, now).filter(claiming=True).count() >= most:
-            return False
-        Worker.objects.update_or_create(
-            pk=who.id,
-            defaults={"expires_at": now + _lease(), "claiming": True},
-            create_defaults={
-                "kind": who.kind,
-                "host": who.host,
-                "machine": who.machine,
-                "pid": who.pid,
-                "parent_pid": os.getppid(),
-                "process_started": process_started(who.pid),
-                "started_at": now,
-                "expires_at": now + _lease(),
-            },
-        )
-    return True
-
-
-def claim_no_more(who: Identity) -> bool:
-    """Make room for another loop of the cluster, and end with the last run held; not the only one that claims."""
-    others = _siblings(who, database_now()).filter(claiming=True)
-    return others.exists() and Worker.objects.filter(pk=who.id).update(claiming=False) == 1
-
-
-def leave(who: Identity) -> None:
-    """Let the lease end now."""
-    Worker.objects.filter(pk=who.id).update(expires_at=database_now())
-
-
-def renew(who: Identity) -> bool:
-    """Prolong the lease, unless it has expired: then whatever was held may be held by others."""
-    now = database_now()
-    return Worker.objects.live(now).filter(pk=who.id).update(expires_at=now + _lease()) == 1
-
-
 def disown(who: Identity, run_id: uuid.UUID) -> None:
     """Let go of one run as if its holder had died: it is taken over, and given up if that helps nothing.
 
     For a run whose state can't be written; releasing it in good order would be a write of that state.
     """
-    now = database_now()
+    now = workers.database_now()
     nobody = Worker.objects.create(
         kind=who.kind, host=who.host, machine=who.machine, pid=who.pid, started_at=now, expires_at=now
     )
@@ -132,7 +48,7 @@ def disown(who: Identity, run_id: uuid.UUID) -> None:
 
 def look_at(run_ids: Collection[uuid.UUID]) -> tuple[set[uuid.UUID], set[uuid.UUID]]:
     """Those of the runs that could be claimed now, and those that have not ended."""
-    now = database_now()
+    now = workers.database_now()
     rows = Run.objects.active().filter(pk__in=run_ids)
     ready = rows.filter(_claimable(now) | Q(worker__expires_at__lte=now))
     return set(ready.values_list("pk", flat=True)), set(rows.values_list("pk", flat=True))
@@ -140,11 +56,11 @@ def look_at(run_ids: Collection[uuid.UUID]) -> tuple[set[uuid.UUID], set[uuid.UU
 
 def orphans_of_web() -> list[uuid.UUID]:
     """Runs of lost web processes, where no pacemaker lives that would have them taken over."""
-    now = database_now()
+    now = workers.database_now()
     if Worker.objects.live(now).filter(kind=Worker.Kind.PACEMAKER).exists():
         return []
-    expire_dead(this_machine())  # which a pacemaker would have done
-    now = database_now()
+    workers.expire_dead(workers.this_machine())  # which a pacemaker would have done
+    now = workers.database_now()
     lost = Run.objects.lease_expired(now).filter(worker__kind=Worker.Kind.WEB)
     return list(lost.values_list("pk", flat=True)[:100])
 
@@ -158,9 +74,9 @@ def claim(
     claimer holds and that have any: see `workflows.suspicion`. Runs that lost one worker too many are given up here.
     Raises `LeaseLost` if the claimer's own lease has expired: it holds nothing any more.
     """
-    now = database_now()
+    now = workers.database_now()
     with transaction.atomic():
-        if not renew(who):
+        if not workers.renew(who):
             raise LeaseLost(f"the lease of {who} has expired")
         room = Room(now)
         rows = _suspects(now, run_ids, room, limit, suspects)
@@ -174,44 +90,6 @@ def claim(
         writers = [one.held if isinstance(one, Claimed) else one for one in taken]
         changes.write([change for writer in writers if (change := writer.take())])
     return [one for one in taken if isinstance(one, Claimed)]
-
-
-def expire_dead(machine: str) -> int:
-    """End the leases of this machine's workers whose process is gone. Returns how many."""
-    now = database_now()
-    gone = [
-        worker.pk
-        for worker in Worker.objects.live(now).filter(machine=machine)
-        if process_started(worker.pid) != worker.process_started
-    ]
-    return Worker.objects.filter(pk__in=gone).update(expires_at=now) if gone else 0
-
-
-def process_started(pid: int) -> int:
-    """When a process started, in clock ticks since boot; 0 where that can't be told, -1 if there is no such process."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return 0 if not os.path.exists("/proc/self/stat") and _alive(pid) else -1
-    return -1 if fields[0] in "ZX" else int(fields[19])
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def _siblings(who: Identity, now: datetime) -> QuerySet[Worker]:
-    """The other loops of a worker's cluster."""
-    live = Worker.objects.live(now).filter(kind=who.kind, machine=who.machine, parent_pid=os.getppid())
-    return live.exclude(pk=who.id)
-
-
-def _lease() -> timedelta:
-    return timedelta(seconds=settings.LEASE_SECONDS)
 
 
 def _due(now: datetime, run_ids: Collection[uuid.UUID] | None, room: Room) -> QuerySet[Run]:

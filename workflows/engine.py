@@ -12,7 +12,7 @@ from django.db import DatabaseError
 
 from agents import catalog
 from agents.functions.base import AgentSpec, Call, Function
-from workflows import claims, execution, faults, requests, transitions
+from workflows import claims, execution, faults, requests, transitions, workers
 from workflows.attempt_texts import AttemptTexts
 from workflows.changes import Change
 from workflows.claims import Claimed
@@ -150,7 +150,7 @@ class Engine:
         draining = False
         while True:
             if not draining and time.monotonic() > until:
-                draining = await self._ledger.insist(claims.claim_no_more, self._lease.who)
+                draining = await self._ledger.insist(workers.claim_no_more, self._lease.who)
             if not draining:
                 await self._claim()
             if not self._active:

@@ -11,11 +11,11 @@ from django.db.models import Count, F, Max, Q, QuerySet, Sum
 
 from agents.models import Agent
 from workflows.audit import ChainReader, stored
-from workflows.claims import A_DAY, database_now, process_started, this_machine
 from workflows.examination import Broken, Rule, examined
 from workflows.models import AgentShare, Event, Run, RunRequest, StepResult, StreamText, Workflow
 from workflows.replay import Replay
 from workflows.states import RUN_ENDED, STEP_FAILED, RunStatus, StepStatus
+from workflows.workers import A_DAY, database_now, process_started, this_machine
 
 TOLERANCE = timedelta(seconds=5)  # beyond a lease's length, until an expired one must be taken over
 STEP_COLUMNS = ("run_id", "path", "status")

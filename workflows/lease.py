@@ -5,9 +5,9 @@ import time
 
 from django.conf import settings
 
-from workflows import claims
-from workflows.claims import Identity
+from workflows import workers
 from workflows.ledger import Ledger
+from workflows.workers import Identity
 
 MARGIN = 3.0  # seconds before the lease's end at which work stops that could not renew
 
@@ -39,14 +39,14 @@ class Lease:
             if self._entered:
                 self.who = Identity.new(self.who.kind)
             asked = time.monotonic()
-            self._entered = await self._ledger.call(claims.enter, self.who, most)
+            self._entered = await self._ledger.call(workers.enter, self.who, most)
             self._prolonged(asked)
             return self._entered
 
     async def renew(self) -> bool:
         """Prolong it; False if it had expired. Raises DatabaseError."""
         asked = time.monotonic()
-        if not await self._ledger.call(claims.renew, self.who):
+        if not await self._ledger.call(workers.renew, self.who):
             return False
         self._prolonged(asked)
         return True
@@ -58,7 +58,7 @@ class Lease:
     async def leave(self) -> None:
         """Let it end now."""
         if self._entered:
-            await self._ledger.call(claims.leave, self.who)
+            await self._ledger.call(workers.leave, self.who)
             self._until = 0.0
 
     def _prolonged(self, since: float) -> None:

@@ -17,10 +17,10 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import DatabaseError, connections
 
-from workflows import claims, dispatch, tasks
-from workflows.claims import Identity
+from workflows import dispatch, tasks, workers
 from workflows.models import Run, Worker
 from workflows.process_group import die_with_parent, kill_group
+from workflows.workers import Identity
 
 logger = logging.getLogger(__name__)
 
@@ -118,9 +118,9 @@ class Pacemaker:
             self._failing = False
 
     def _tick(self) -> None:
-        claims.enter(self._who)
-        claims.expire_dead(self._who.machine)
-        now = claims.database_now()
+        workers.enter(self._who)
+        workers.expire_dead(self._who.machine)
+        now = workers.database_now()
         if Run.objects.due(now).exists() or Run.objects.lease_expired(now).exists():
             dispatch.ring()
         self._watch_cluster(now)
@@ -160,7 +160,7 @@ class Pacemaker:
 
     def _leave(self) -> None:
         try:
-            claims.leave(self._who)
+            workers.leave(self._who)
         except DatabaseError as error:
             logger.warning("The database could not be told that this worker stops: %s", error)
 
@@ -175,8 +175,8 @@ def _stop_all(clusters: list[Cluster]) -> None:
 
 def _loops_here() -> list[Worker]:
     """The loops at work on this machine."""
-    live = Worker.objects.live(claims.database_now()).filter(kind=Worker.Kind.WORKER)
-    return list(live.filter(machine=claims.this_machine()))
+    live = Worker.objects.live(workers.database_now()).filter(kind=Worker.Kind.WORKER)
+    return list(live.filter(machine=workers.this_machine()))
 
 
 def _group_of(pid: int) -> int | None:

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from django.db import transaction
 from django.db.models import Q
 
-from workflows import claims, transitions
-from workflows.claims import Identity
+from workflows import transitions, workers
 from workflows.errors import IllegalTransition
 from workflows.held import HeldRun, load, write
 from workflows.models import Run, RunRequest
+from workflows.workers import Identity
 
 Verb = RunRequest.Verb
 
@@ -26,7 +26,7 @@ ARROWS: dict[str, Callable[[HeldRun, str, int | None], None]] = {
 
 def put(run: Run, verb: str, actor: str) -> bool:
     """Carry out a verb on a locked run that nobody holds, else ask its holder to. Whether it is done already."""
-    if run.worker is not None and run.worker.expires_at > claims.database_now():
+    if run.worker is not None and run.worker.expires_at > workers.database_now():
         RunRequest.objects.create(run=run, verb=verb, actor=actor)
         return False
     _carry_out(run, verb, actor, None)
@@ -40,7 +40,7 @@ def of_holder(who: Identity) -> list[RunRequest]:
 
 def settle(run_id: uuid.UUID | None = None) -> None:
     """Carry out what was asked of runs that nobody holds by now (of one run, or of all)."""
-    nobody = Q(run__worker__isnull=True) | Q(run__worker__expires_at__lte=claims.database_now())
+    nobody = Q(run__worker__isnull=True) | Q(run__worker__expires_at__lte=workers.database_now())
     waiting = RunRequest.objects.filter(nobody).order_by("pk")
     for request in waiting if run_id is None else waiting.filter(run_id=run_id):
         with transaction.atomic():
@@ -49,7 +49,7 @@ def settle(run_id: uuid.UUID | None = None) -> None:
 
 def _settle(request: RunRequest) -> None:
     run = Run.objects.select_for_update(of=("self",)).select_related("worker").get(pk=request.run_id)
-    if run.worker is not None and run.worker.expires_at > claims.database_now():
+    if run.worker is not None and run.worker.expires_at > workers.database_now():
         return  # claimed meanwhile: its new holder will read it
     try:
         _carry_out(run, request.verb, request.actor, request.pk)

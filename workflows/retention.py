@@ -9,9 +9,9 @@ from django.db import transaction
 from django.db.models import CASCADE, Exists, ManyToOneRel, OuterRef, QuerySet
 
 from workflows import audit
-from workflows.claims import database_now
 from workflows.models import Run
 from workflows.states import RUN_ACTIVE, RUN_ENDED
+from workflows.workers import database_now
 
 SECONDS = 1.0  # spent on it in one sweep; what is left waits for the next
 AT_ONCE = 200  # runs of one transaction

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from workflows import claims, execution, faults, requests, transitions
 from workflows.attempt_texts import AttemptTexts
-from workflows.claims import Claimed, Identity
+from workflows.claims import Claimed
 from workflows.definitions.models import Step
 from workflows.errors import LeaseLost, RunDeadlineExceeded
 from workflows.execution import Ready, World
@@ -24,6 +24,7 @@ from workflows.outcomes import ErrorRecord, Failed, Skipped, Succeeded
 from workflows.scope import Scope
 from workflows.slots import Place, Slots
 from workflows.states import STEP_ENDED, STEP_FAILED, StepStatus
+from workflows.workers import Identity
 
 logger = logging.getLogger(__name__)
 

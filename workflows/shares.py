@@ -12,10 +12,10 @@ from datetime import datetime
 from django.db import transaction
 
 from agents.models import Agent
-from workflows import claims
-from workflows.claims import Identity
+from workflows import workers
 from workflows.errors import LeaseLost
 from workflows.models import AgentShare, Worker
+from workflows.workers import Identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ def settle(who: Identity, agent_id: str, used: int, wanted: int) -> Share:
     """
     with transaction.atomic():
         agent = _locked(agent_id)
-        now = claims.database_now()
+        now = workers.database_now()
         if not Worker.objects.live(now).filter(pk=who.id).exists():
             raise LeaseLost(f"the lease of {who} has expired")
         if agent is None or agent.max_concurrent_jobs is None:
@@ -48,7 +48,7 @@ def settle(who: Identity, agent_id: str, used: int, wanted: int) -> Share:
 
 def forget_lost() -> None:
     """Delete the shares of workers that are gone."""
-    AgentShare.objects.filter(worker__expires_at__lte=claims.database_now()).delete()
+    AgentShare.objects.filter(worker__expires_at__lte=workers.database_now()).delete()
 
 
 def _locked(agent_id: str) -> Agent | None:

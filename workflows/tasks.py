@@ -7,7 +7,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.db import connections
 
-from workflows import claims, compaction, faults, requests, retention, seals, shares, start_keys
+from workflows import compaction, faults, requests, retention, seals, shares, start_keys, workers
 from workflows.engine import Engine
 from workflows.models import RunRequest, StreamText, Worker
 from workflows.states import RUN_ENDED
@@ -38,8 +38,8 @@ def sweep() -> None:
     shares.forget_lost()
     RunRequest.objects.filter(run__status__in=RUN_ENDED).delete()
     # Not at once: whoever follows a run reads its last text after its end.
-    StreamText.objects.filter(run__ended_at__lt=claims.database_now() - KEEP_TEXT).delete()
-    day_ago = claims.database_now() - claims.A_DAY
+    StreamText.objects.filter(run__ended_at__lt=workers.database_now() - KEEP_TEXT).delete()
+    day_ago = workers.database_now() - workers.A_DAY
     Worker.objects.filter(expires_at__lt=day_ago, runs__isnull=True).delete()
     start_keys.forget_old()
     seals.seal_if_due()

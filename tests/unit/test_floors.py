@@ -65,6 +65,7 @@ FLOORS: dict[int, list[str]] = {
     ],
     5: ["workflows/transitions.py", "workflows/replay.py", "workflows/examination.py"],
     6: [
+        "workflows/workers.py",
         "workflows/claims.py",
         "workflows/limits.py",
         "workflows/suspicion.py",

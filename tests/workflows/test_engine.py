@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from tests.factories import make_definition, make_workflow, results, run_to_end, statuses, step
-from workflows import audit, claims, publishing, runs
-from workflows.claims import Identity
+from workflows import audit, claims, publishing, runs, workers
 from workflows.models import Event, Run, StreamText, WorkflowVersion
 from workflows.models.workflow import parsed_version
 from workflows.results import context_at, result_body
+from workflows.workers import Identity
 
 FAST = {"initial_delay_seconds": 0.02, "multiplier": 2, "jitter": "none"}
 
@@ -228,7 +228,7 @@ def test_a_version_that_this_release_cannot_read_fails_its_run_alone() -> None:
     fine = publishing.create(make_definition(workflow_id="fine"), actor="tester")
     other = runs.start(fine, {}, trigger="api", actor="tester", wake=False)
     who = Identity.new("local")
-    claims.enter(who)
+    workers.enter(who)
     assert [claimed.held.id for claimed in claims.claim(who, 10)] == [other.pk]
     run.refresh_from_db()
     assert (run.status, run.error_code) == ("failed", "DefinitionError")

@@ -13,14 +13,14 @@ from django.utils import timezone
 
 from agents.models import Agent
 from tests.factories import make_definition, make_workflow, run_to_end, step
-from workflows import changes, claims, invariants, publishing, runs, transitions
+from workflows import changes, claims, invariants, publishing, runs, transitions, workers
 from workflows.audit import EventRow, make_event
-from workflows.claims import Identity
 from workflows.examination import Broken
 from workflows.held import HeldRun, write
 from workflows.models import AgentShare, Event, Run, RunRequest, StepResult, StreamText, Worker, WorkflowVersion
 from workflows.outcomes import ErrorRecord, RetryAt
 from workflows.replay import Replay
+from workflows.workers import Identity
 
 COLUMNS = {"step_id": "a", "name": "a", "agent": "tester", "function": "echo"}
 LONG_AGO = timezone.now() - timedelta(hours=1)
@@ -33,7 +33,7 @@ def start(**options: object) -> Run:
 
 def claim() -> HeldRun:
     who = Identity.new("local")
-    claims.enter(who)
+    workers.enter(who)
     return claims.claim(who, 1)[0].held
 
 

@@ -14,14 +14,15 @@ from agents import catalog
 from agents.models import Agent
 from tests.engines import and_close, in_engine, until
 from tests.factories import make_workflow, step
-from workflows import claims, publishing, runs, shares, suspicion, transitions
-from workflows.claims import Claimed, Identity
+from workflows import claims, publishing, runs, shares, suspicion, transitions, workers
+from workflows.claims import Claimed
 from workflows.engine import Engine
 from workflows.errors import ConcurrencyLimitReached, LeaseLost
 from workflows.held import write
 from workflows.models import AgentShare, Event, Run, Worker, Workflow
 from workflows.outcomes import ErrorRecord
 from workflows.suspicion import most_together
+from workflows.workers import Identity
 
 ERROR = ErrorRecord("FunctionFailed", "no")
 
@@ -36,7 +37,7 @@ def start(workflow: Workflow, **options: object) -> Run:
 
 def worker() -> Identity:
     who = Identity.new(Worker.Kind.LOCAL)
-    claims.enter(who)
+    workers.enter(who)
     return who
 
 

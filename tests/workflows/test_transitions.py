@@ -6,13 +6,14 @@ import pytest
 from django.utils import timezone
 
 from tests.factories import make_definition, make_workflow, step
-from workflows import audit, changes, claims, publishing, runs, transitions
-from workflows.claims import Claimed, Identity
+from workflows import audit, changes, claims, publishing, runs, transitions, workers
+from workflows.claims import Claimed
 from workflows.errors import IllegalTransition
 from workflows.held import HeldRun
 from workflows.models import Event, Run
 from workflows.outcomes import ErrorRecord, Failed, RetryAt, Skipped, Succeeded
 from workflows.states import RUN_ENDED, RUN_TRANSITIONS, STEP_ENDED, STEP_TRANSITIONS, RunStatus, StepStatus
+from workflows.workers import Identity
 
 COLUMNS = {"step_id": "a", "name": "a", "agent": "tester", "function": "echo"}
 ERROR = ErrorRecord("FunctionFailed", "no")
@@ -25,7 +26,7 @@ def start(workflow_id: str = "sample", **options: object) -> Run:
 
 def claim(limit: int = 10) -> list[Claimed]:
     who = Identity.new("local")
-    claims.enter(who)
+    workers.enter(who)
     return claims.claim(who, limit)
 
 

@@ -15,12 +15,12 @@ from django.utils import timezone
 
 from tests.engines import and_close, in_engine, until
 from tests.factories import make_workflow, run_to_end, step
-from workflows import changes, claims, requests, runs
-from workflows.claims import Identity
+from workflows import changes, claims, requests, runs, workers
 from workflows.engine import Engine
 from workflows.errors import LeaseLost
 from workflows.helper_processes import HelperPool
 from workflows.models import Event, Run, RunRequest, StepResult, Worker
+from workflows.workers import Identity
 
 
 def start(*steps: dict) -> Run:
@@ -96,7 +96,7 @@ def test_a_loop_whose_lease_is_over_by_the_databases_clock_claims_nothing_of_its
 def test_an_expired_worker_can_claim_nothing() -> None:
     start(step("a"))
     who = Identity.new("local")
-    claims.enter(who)
+    workers.enter(who)
     Worker.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
     with pytest.raises(LeaseLost):
         claims.claim(who, 1)
@@ -175,7 +175,7 @@ def test_what_a_result_processor_gives_is_stored_as_json() -> None:
 def test_a_reserved_run_is_left_to_whoever_knows_it() -> None:
     run = runs.start(make_workflow(step("a")), {}, trigger="python", actor="tester", reserved=True)
     who = Identity.new("worker")
-    claims.enter(who)
+    workers.enter(who)
     assert claims.claim(who, 10) == []
     assert [claimed.held.id for claimed in claims.claim(who, 10, [run.pk])] == [run.pk]
 

@@ -10,14 +10,14 @@ from django.utils import timezone
 
 from tests.engines import and_close, in_engine, until
 from tests.factories import make_workflow, results, run_to_end, statuses, step
-from workflows import audit, claims, publishing, requests, runs, transitions
-from workflows.claims import Identity
+from workflows import audit, claims, publishing, requests, runs, transitions, workers
 from workflows.engine import Engine
 from workflows.errors import IllegalTransition, RunStateConflict, StepNotFound
 from workflows.held import HeldRun, load, write
 from workflows.models import Event, Run, RunRequest, Worker
 from workflows.outcomes import ErrorRecord
 from workflows.states import RUN_TRANSITIONS, VERBS, Answer, RunStatus
+from workflows.workers import Identity
 
 ERROR = ErrorRecord("FunctionFailed", "no")
 SOON = {"initial_delay_seconds": 0.6, "jitter": "none"}
@@ -30,7 +30,7 @@ def start(*steps: dict, **fields: object) -> Run:
 
 def claimed(run: Run) -> HeldRun:
     who = Identity.new(Worker.Kind.LOCAL)
-    claims.enter(who)
+    workers.enter(who)
     (found,) = claims.claim(who, 1, [run.pk])
     return found.held
 
@@ -134,7 +134,7 @@ def test_a_paused_run_is_claimed_by_nobody_and_a_resumed_one_goes_on() -> None:
     run = start(step("a"))
     runs.pause(run.pk, actor="ann")
     who = Identity.new(Worker.Kind.LOCAL)
-    claims.enter(who)
+    workers.enter(who)
     assert claims.claim(who, 5) == []
     runs.resume(run.pk, actor="bob")
     assert [one.held.id for one in claims.claim(who, 5)] == [run.pk]

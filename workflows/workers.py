@@ -1,0 +1,134 @@
+"""The rows of workers: who may hold runs, until when, and whether its process lives. Called with a database at hand."""
+
+import contextlib
+import hashlib
+import os
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache
+from pathlib import Path
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from workflows.models import Worker
+
+A_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who holds runs. ``machine`` tells whose process ids ``pid`` belongs to: a host name is not enough for that."""
+
+    id: uuid.UUID
+    kind: str
+    host: str
+    machine: str
+    pid: int
+
+    @classmethod
+    def new(cls, kind: str) -> "Identity":
+        return cls(uuid.uuid4(), kind, settings.HOST, this_machine(), os.getpid())
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.host}:{self.pid}"
+
+
+@cache
+def this_machine() -> str:
+    """A digest of the host's name, its boot and the namespace of process ids (containers of a host differ in it)."""
+    parts = [settings.HOST]
+    with contextlib.suppress(OSError):
+        parts += [Path("/proc/sys/kernel/random/boot_id").read_text(), os.readlink("/proc/self/ns/pid")]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def database_now() -> datetime:
+    """The database's clock: leases of many machines must not hang on their own clocks."""
+    if connection.vendor == "sqlite":  # one machine, one clock
+        return timezone.now()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        moment: datetime = cursor.fetchone()[0]
+        return moment
+
+
+def enter(who: Identity, most: int | None = None) -> bool:
+    """Register a worker, or renew it. False, and nothing done, if ``most`` others of its cluster claim already."""
+    now = database_now()
+    with transaction.atomic():
+        if most is not None and _siblings(who, now).filter(claiming=True).count() >= most:
+            return False
+        Worker.objects.update_or_create(
+            pk=who.id,
+            defaults={"expires_at": now + _lease(), "claiming": True},
+            create_defaults={
+                "kind": who.kind,
+                "host": who.host,
+                "machine": who.machine,
+                "pid": who.pid,
+                "parent_pid": os.getppid(),
+                "process_started": process_started(who.pid),
+                "started_at": now,
+                "expires_at": now + _lease(),
+            },
+        )
+    return True
+
+
+def claim_no_more(who: Identity) -> bool:
+    """Make room for another loop of the cluster, and end with the last run held; not the only one that claims."""
+    others = _siblings(who, database_now()).filter(claiming=True)
+    return others.exists() and Worker.objects.filter(pk=who.id).update(claiming=False) == 1
+
+
+def leave(who: Identity) -> None:
+    """Let the lease end now."""
+    Worker.objects.filter(pk=who.id).update(expires_at=database_now())
+
+
+def renew(who: Identity) -> bool:
+    """Prolong the lease, unless it has expired: then whatever was held may be held by others."""
+    now = database_now()
+    return Worker.objects.live(now).filter(pk=who.id).update(expires_at=now + _lease()) == 1
+
+
+def expire_dead(machine: str) -> int:
+    """End the leases of this machine's workers whose process is gone. Returns how many."""
+    now = database_now()
+    gone = [
+        worker.pk
+        for worker in Worker.objects.live(now).filter(machine=machine)
+        if process_started(worker.pid) != worker.process_started
+    ]
+    return Worker.objects.filter(pk__in=gone).update(expires_at=now) if gone else 0
+
+
+def process_started(pid: int) -> int:
+    """When a process started, in clock ticks since boot; 0 where that can't be told, -1 if there is no such process."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0 if not os.path.exists("/proc/self/stat") and _alive(pid) else -1
+    return -1 if fields[0] in "ZX" else int(fields[19])
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _siblings(who: Identity, now: datetime) -> QuerySet[Worker]:
+    """The other loops of a worker's cluster."""
+    live = Worker.objects.live(now).filter(kind=who.kind, machine=who.machine, parent_pid=os.getppid())
+    return live.exclude(pk=who.id)
+
+
+def _lease() -> timedelta:
+    return timedelta(seconds=settings.LEASE_SECONDS)
