@@ -45,7 +45,7 @@ def step_states() -> str:
 
 def transition_table() -> str:
     """The functions that write a status: name, arrow and meaning, from their docstrings."""
-    return table(["function of `transitions.py`", "arrow"], _arrows())
+    return table(["function of `transitions`", "arrow"], _arrows())
 
 
 def verbs() -> str:
@@ -122,7 +122,7 @@ def _matrix(corner: str, answers: Mapping[str, Mapping[Any, str]]) -> str:
 
 def _arrows() -> Iterator[list[str]]:
     for name, function in vars(transitions).items():
-        if inspect.isfunction(function) and function.__module__ == transitions.__name__:
+        if inspect.isfunction(function) and function.__module__.startswith(transitions.__name__):
             meaning = inspect.getdoc(function) or ""
             if "→" in meaning:
                 yield [code(name), meaning.partition("\n\n")[0].replace("``", "`")]

@@ -63,7 +63,7 @@ FLOORS: dict[int, list[str]] = {
         "workflows/execution.py",
         "workflows/dispatch.py",
     ],
-    5: ["workflows/transitions.py", "workflows/replay.py", "workflows/examination.py"],
+    5: ["workflows/transitions/*", "workflows/replay.py", "workflows/examination.py"],
     6: [
         "workflows/workers.py",
         "workflows/claims.py",

@@ -1,0 +1,43 @@
+"""Every transition of a run and its steps: one function for each arrow of the state diagram.
+
+A transition is refused (`IllegalTransition`) if the tables in :mod:`workflows.states` don't have it. It adds to the
+held run's open `Change`; :func:`workflows.changes.write` writes that in one transaction, guarded by the lease's epoch.
+Nothing else in the project assigns a status.
+"""
+
+from workflows.transitions.runs import (
+    cancel,
+    claim,
+    complete,
+    fail,
+    park,
+    pause,
+    record_creation,
+    release,
+    resume,
+    retry,
+    take_over,
+    time_out,
+)
+from workflows.transitions.steps import complete_step, fail_step, queue_step, retry_step, skip_step, start_step
+
+__all__ = [
+    "cancel",
+    "claim",
+    "complete",
+    "complete_step",
+    "fail",
+    "fail_step",
+    "park",
+    "pause",
+    "queue_step",
+    "record_creation",
+    "release",
+    "resume",
+    "retry",
+    "retry_step",
+    "skip_step",
+    "start_step",
+    "take_over",
+    "time_out",
+]

@@ -1,0 +1,19 @@
+"""What every transition adds to the held run's change: an event, and the counters."""
+
+from typing import Any
+
+from django.utils import timezone
+
+from workflows.audit import make_event
+from workflows.held import HeldRun
+
+
+def event(run: HeldRun, type: str, path: str = "", **data: Any) -> None:
+    change = run.open()
+    event = make_event(run.head, run.id, run.seq + 1, type, timezone.now(), run.actor, path, data)
+    change.events.append(event)
+    run.seq, run.head = event.seq, event.hash
+
+
+def count(run: HeldRun) -> None:
+    run.open().run |= run.counts

@@ -1,0 +1,226 @@
+"""The arrows of a step, and what the end of a run or of its holder means for the steps under way."""
+
+from typing import Any
+
+from django.utils import timezone
+
+from workflows.changes import Encoded
+from workflows.errors import IllegalTransition
+from workflows.held import HeldRun, HeldStep
+from workflows.outcomes import ErrorRecord, Failed, Footprint, RetryAt, Skipped, Succeeded
+from workflows.states import STEP_ENDED, STEP_FAILED, STEP_TRANSITIONS, StepStatus
+from workflows.transitions.recording import count, event
+
+
+def queue_step(run: HeldRun, path: str, columns: dict[str, Any], limit: int) -> None:
+    """pending | retrying | running (after a lost worker) → waiting: in line for its agent, all of whose jobs are taken.
+
+    ``limit`` is the agent's; ``columns`` are as in `start_step`.
+    """
+    step = run.step(path)
+    if step.status == StepStatus.WAITING:  # a lost worker left it in line
+        return
+    _interrupt_lost(step)
+    _move_step(step, StepStatus.WAITING)
+    columns = columns | {"status": step.status, "attempts": step.attempts, "discards": step.discards}
+    _store_step(run, step, columns)
+    run.open().run["current_step"] = path
+    event(run, "step_waiting", path, step_name=columns["name"], agent_name=columns["agent"], limit=limit)
+
+
+def start_step(run: HeldRun, path: str, columns: dict[str, Any], waited: float = 0.0) -> None:
+    """pending | retrying | waiting | running (after a lost worker) → running: one attempt begins.
+
+    ``columns`` are the step result's descriptive columns, parameters included; ``waited`` is the time in line for the
+    agent, in seconds.
+    """
+    step, now = run.step(path), timezone.now()
+    _interrupt_lost(step)
+    _move_step(step, StepStatus.RUNNING)
+    step.waited_ms += waited * 1000
+    step.attempt = len(step.attempts) + 1
+    step.started_at = step.started_at or now
+    step.attempt_started_at = now
+    columns = columns | {
+        "status": step.status,
+        "attempt": step.attempt,
+        "attempts": step.attempts,
+        "started_at": step.started_at,
+        "discards": step.discards,
+        "waited_ms": round(step.waited_ms, 3),
+    }
+    _store_step(run, step, columns)
+    run.open().run["current_step"] = path
+    line = {"waited_ms": round(waited * 1000, 3)} if waited else {}
+    event(run, "step_start", path, step_name=columns["name"], agent_name=columns["agent"], attempt=step.attempt, **line)
+
+
+def retry_step(run: HeldRun, path: str, outcome: RetryAt) -> None:
+    """running → retrying: the attempt failed, and another is due after ``outcome.delay`` seconds."""
+    step = run.step(path)
+    _move_step(step, StepStatus.RETRYING)
+    if step.failed_attempts == 0:
+        run.counts["retried_steps"] += 1
+    _end_attempt(run, step, outcome.footprint, error=outcome.error, retry_in=outcome.delay)
+    columns = {"status": step.status, "attempts": step.attempts, "logs": step.logs}
+    _store_step(run, step, columns | _error_columns(outcome.error))
+    count(run)
+    event(
+        run,
+        "step_retry",
+        path,
+        attempt=step.attempt,
+        error=outcome.error.message,
+        code=outcome.error.code,
+        retry_in_ms=round(outcome.delay * 1000, 3),
+    )
+
+
+def complete_step(run: HeldRun, path: str, outcome: Succeeded) -> None:
+    """running → completed."""
+    step = run.step(path)
+    _move_step(step, StepStatus.COMPLETED)
+    _end_attempt(run, step, outcome.footprint)
+    run.counts["successful_steps"] += 1
+    if run.recoveries:  # it gets on: only recoveries without progress count towards giving up
+        run.recoveries = 0
+        run.open().run["recoveries"] = 0
+    columns = {"result": Encoded(outcome.encoded), "reason": outcome.source, "error_code": "", "error_message": ""}
+    _end_step(
+        run, step, columns, outcome.footprint, success=True, **({"source": outcome.source} if outcome.source else {})
+    )
+
+
+def fail_step(run: HeldRun, path: str, outcome: Failed, columns: dict[str, Any] | None = None) -> None:
+    """pending | waiting | running | retrying → failed, or timed_out if the last attempt hit its own timeout."""
+    step = run.step(path)
+    began = step.status == StepStatus.RUNNING
+    timed_out = outcome.error.code in {"StepTimeout", "RunDeadlineExceeded"}
+    _move_step(step, StepStatus.TIMED_OUT if timed_out else StepStatus.FAILED)
+    if began:
+        _end_attempt(run, step, outcome.footprint, error=outcome.error)
+    run.counts["failed_steps"] += 1
+    columns = (columns or {}) | _error_columns(outcome.error)
+    _end_step(
+        run, step, columns, outcome.footprint, success=False, error=outcome.error.message, code=outcome.error.code
+    )
+
+
+def skip_step(run: HeldRun, path: str, outcome: Skipped, columns: dict[str, Any]) -> None:
+    """pending → skipped, with the reason."""
+    step = run.step(path)
+    _move_step(step, StepStatus.SKIPPED)
+    run.counts["skipped_steps"] += 1
+    columns |= {"status": step.status, "reason": outcome.reason, "ended_at": timezone.now()}
+    if outcome.detail:
+        columns["error_message"] = outcome.detail
+    _store_step(run, step, columns)
+    count(run)
+    event(run, "step_skipped", path, reason=outcome.reason, **({"detail": outcome.detail} if outcome.detail else {}))
+    run.open().set_step(path, {"ended_seq": run.seq})
+
+
+def interrupt_steps(run: HeldRun, reason: str) -> None:
+    """End the attempts under way, without an end of their steps."""
+    for step in run.steps.values():
+        if step.is_under_way:
+            _interrupt(step, reason)
+            run.open().set_step(step.path, {"attempts": step.attempts})
+
+
+def end_steps(run: HeldRun, status: StepStatus, error: ErrorRecord) -> None:
+    """End every step that is under way, between attempts or waiting."""
+    for step in run.steps.values():
+        if step.status not in STEP_ENDED and step.stored:
+            began = step.is_under_way
+            _move_step(step, status)
+            if began:
+                _end_attempt(run, step, Footprint(), error=error)
+            if status in STEP_FAILED:
+                run.counts["failed_steps"] += 1
+            _end_step(
+                run, step, _error_columns(error), Footprint(), success=False, error=error.message, code=error.code
+            )
+
+
+# --- What they share -------------------------------------------------------------------------------------------------
+
+
+def _move_step(step: HeldStep, status: str) -> None:
+    if status not in STEP_TRANSITIONS[step.status]:
+        raise IllegalTransition(f"step {step.path} can't go from {step.status} to {status}")
+    step.status = status
+
+
+def _store_step(run: HeldRun, step: HeldStep, columns: dict[str, Any]) -> None:
+    change = run.open()
+    if step.stored:
+        change.set_step(step.path, columns)
+    else:
+        change.new_steps[step.path] = dict(columns)
+        step.stored = True
+
+
+def _interrupt_lost(step: HeldStep) -> None:
+    if step.is_under_way:
+        _interrupt(step, "worker lost")
+
+
+def _interrupt(step: HeldStep, reason: str) -> None:
+    started = step.attempt_started_at or step.started_at
+    step.attempts.append({
+        "number": step.attempt,
+        "started_at": started.isoformat() if started else None,
+        "ended_at": timezone.now().isoformat(),
+        "interrupted": reason,
+    })  # fmt: skip
+
+
+def _end_attempt(
+    run: HeldRun,
+    step: HeldStep,
+    footprint: Footprint,
+    error: ErrorRecord | None = None,
+    retry_in: float | None = None,
+) -> None:
+    now = timezone.now()
+    started = step.attempt_started_at or step.started_at or now
+    step.duration_ms += (now - started).total_seconds() * 1000
+    attempt: dict[str, Any] = {
+        "number": step.attempt,
+        "started_at": started.isoformat(),
+        "ended_at": now.isoformat(),
+    }
+    if error is not None:
+        attempt |= {"error_code": error.code, "error": error.message, "trace": error.trace}
+    if retry_in is not None:
+        attempt["retry_in"] = round(retry_in, 3)
+    step.attempts.append(attempt)
+    step.usage += footprint.usage
+    step.logs = step.logs + footprint.logs
+    run.counts["input_tokens"] += footprint.usage.input_tokens
+    run.counts["output_tokens"] += footprint.usage.output_tokens
+    run.counts["cost"] += footprint.usage.cost
+
+
+def _end_step(run: HeldRun, step: HeldStep, columns: dict[str, Any], footprint: Footprint, **told: Any) -> None:
+    count(run)
+    event(run, "step_complete", step.path, execution_time_ms=round(step.duration_ms, 3), **told)
+    columns |= {
+        "status": step.status,
+        "attempts": step.attempts,
+        "ended_at": timezone.now(),
+        "ended_seq": run.seq,
+        "duration_ms": round(step.duration_ms, 3),
+        "logs": step.logs,
+        "input_tokens": step.usage.input_tokens,
+        "output_tokens": step.usage.output_tokens,
+        "cost": step.usage.cost,
+        "cpu_seconds": footprint.cpu_seconds,
+        "peak_memory_bytes": footprint.peak_memory_bytes,
+    }
+    _store_step(run, step, columns)
+
+
+def _error_columns(error: ErrorRecord) -> dict[str, Any]:
+    return {"error_code": error.code, "error_message": error.message}
