@@ -16,7 +16,7 @@ run: $(VENV)/run.stamp ## Set everything up and serve on http://localhost:8080, 
 	@exec $(BIN)/python manage.py serve
 
 test: $(VENV)/dev.stamp ## Set everything up and run the tests that need no service.
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 check: $(VENV)/dev.stamp ## Lint, types, migrations up to date, OpenAPI schema without warnings, docs up to date.
 	$(BIN)/ruff check .

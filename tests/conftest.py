@@ -1,11 +1,6 @@
 """What all suites share."""
 
-import os
-
 import pytest
-
-# Before settings load: the scripted functions must be known in helper processes too, which inherit the environment.
-os.environ.setdefault("KOLOSAL_FUNCTIONS", "tests.scripted")
 
 
 @pytest.fixture(autouse=True)

@@ -282,6 +282,7 @@ def test_a_spec_carries_the_rows_fields(file: Path) -> None:
         "id": ANY, "name": "helper", "type": "research", "role": "helps", "system_prompt": "You help.\n",
         "capabilities": ["a", "b"], "functions": ["inference", "translate"],
         "settings": {"depth": "deep", "nested": {"x": 1}},
+        "max_concurrent_jobs": 3,
         "llm": {
             "model_name": "m", "api_endpoint": "http://localhost:8080/v1", "instruction": "i",
             "temperature": 0.3, "max_tokens": 5, "timeout_seconds": 60.0, "max_retries": 2,

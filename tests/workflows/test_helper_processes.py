@@ -1,26 +1,32 @@
 """Plain functions run in processes that can be killed for certain; nothing is left of them afterwards."""
 
+import os
 import socket
 import threading
 from pathlib import Path
 
 import pytest
 
+from tests.environment import MARK
 from tests.factories import results, run_to_end, step
 
 
 def children() -> set[int]:
-    """Processes below this one, the fork server and multiprocessing's resource tracker left out."""
+    """Processes that this one has led to, the fork server and multiprocessing's resource tracker left out.
+
+    Known by their environment, since a process whose parent was killed is nobody's child.
+    """
+    mark = f"{MARK}={os.environ[MARK]}".encode()
     found = set()
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                command = (entry / "cmdline").read_bytes()
+                command, environment = (entry / "cmdline").read_bytes(), (entry / "environ").read_bytes()
                 state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
             except OSError:
                 continue
             helper = b"forkserver" in command and int(entry.name) != _fork_server()
-            if state != "Z" and (helper or b"sleep\x00300" in command):
+            if state != "Z" and mark in environment.split(b"\0") and (helper or b"sleep\x00300" in command):
                 found.add(int(entry.name))
     return found
 
