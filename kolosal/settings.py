@@ -150,6 +150,7 @@ TEMPLATES = [
 
 # --- Store -----------------------------------------------------------------------------------------------------------
 
+LEASE_SECONDS = env.float("KOLOSAL_LEASE_SECONDS", default=15)
 DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'kolosal.sqlite3'}")}
 _database = DATABASES["default"]
 if _database["ENGINE"].endswith("sqlite3"):
@@ -165,10 +166,15 @@ if _database["ENGINE"].endswith("sqlite3"):
     _database["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}
 else:
     _database["CONN_HEALTH_CHECKS"] = True
-    # A server that is cut off must be noticed well before the lease of whoever waits for it ends (seconds, but for
-    # tcp_user_timeout's milliseconds).
+    # Either side must notice well before a lease ends that the other is cut off: the client stops waiting, and the
+    # server lets go of what a lost client had locked. Seconds; milliseconds for the user and the session timeout.
     _database.setdefault("OPTIONS", {}).update(
-        connect_timeout=5, tcp_user_timeout=8000, keepalives_idle=4, keepalives_interval=2, keepalives_count=2
+        connect_timeout=5,
+        tcp_user_timeout=8000,
+        keepalives_idle=4,
+        keepalives_interval=2,
+        keepalives_count=2,
+        options=f"-c idle_in_transaction_session_timeout={LEASE_SECONDS * 500:.0f}",
     )
 # kolosal/asgi.py says which process is the web server: there, threads come and go with requests, and a pool keeps
 # PostgreSQL's connections. Elsewhere a thread keeps its own: a pool does not survive the forks of django-q2's cluster.
@@ -184,7 +190,6 @@ HOST = env.str("KOLOSAL_HOST", default="") or socket.gethostname()
 WORKERS = env.int("KOLOSAL_WORKERS", default=2)
 RUNS_PER_WORKER = env.int("KOLOSAL_RUNS_PER_WORKER", default=500)
 GRACE_SECONDS = env.float("KOLOSAL_GRACE_SECONDS", default=20)
-LEASE_SECONDS = env.float("KOLOSAL_LEASE_SECONDS", default=15)
 MAX_RECOVERIES = env.int("KOLOSAL_MAX_RECOVERIES", default=5)
 CONTEXT_MAX_BYTES = env.int("KOLOSAL_CONTEXT_MAX_BYTES", default=4 * 1024 * 1024)
 EXPRESSION_SECONDS = env.float("KOLOSAL_EXPRESSION_SECONDS", default=0.25)
