@@ -7,7 +7,7 @@ COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-u
 export DJANGO_SETTINGS_MODULE := kolosal.settings
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fix bench lock clean
+.PHONY: help run test check fix bench crash soak lock clean
 
 help: ## List the commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,12 @@ fix: $(VENV)/dev.stamp ## Format the code, mend what ruff can, write the generat
 
 bench: $(VENV)/dev.stamp ## Measure the figures of docs/performance.md on this machine.
 	$(BIN)/python -m benchmarks
+
+crash: $(VENV)/dev.stamp ## Kill, stall and cut off everything for 3 minutes, on both stores and brokers; nothing may be lost.
+	$(BIN)/python -m tests.crash.campaign --all --seconds 180 --runs 600
+
+soak: $(VENV)/dev.stamp ## The same for 30 minutes and 2,000 runs; the figures go into docs/reliability.md.
+	$(BIN)/python -m tests.crash.campaign --all --seconds 1800 --runs 2000 --report
 
 lock: $(VENV)/dev.stamp ## Resolve the dependencies anew into requirements/*.txt, with hashes.
 	$(COMPILE) \

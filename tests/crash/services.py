@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -81,7 +82,7 @@ class PostgreSQL:
 
     def execute(self, statement: str, database: str = "postgres") -> None:
         with psycopg.connect(self.url(database), autocommit=True) as connection:
-            connection.execute(statement)  # type: ignore[call-overload]
+            connection.execute(statement)
 
     def create(self, name: str, template: str = "template0") -> None:
         tablespace = " TABLESPACE small" if self._small else ""
@@ -120,7 +121,7 @@ class PostgreSQL:
         if self._owner is not None:
             os.chown(folder, self._owner.pw_uid, self._owner.pw_gid)
 
-    def _as_owner(self) -> dict[str, int | str]:
+    def _as_owner(self) -> dict[str, Any]:
         """It refuses to run as root."""
         folder = str(self._folder)
         if self._owner is None:

@@ -1,0 +1,110 @@
+"""Part A of a campaign: one kill at each fault point, with runs of each kind of step under way and nothing else."""
+
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from tests.crash.hosts import Host
+from tests.crash.load import persistently, start
+from tests.crash.processes import strike
+from tests.crash.site import Site
+from tests.crash.strikes import Lost, Strikes
+from workflows import runs
+from workflows.faults import POINTS
+from workflows.models import Run, Worker, Workflow
+from workflows.states import RunStatus
+
+SECONDS = 30.0  # for a fault to be reached, and again for its runs to end
+
+
+class Points:
+    """Strikes as many (point, kind) as there is time for, in random order."""
+
+    def __init__(self, site: Site, hosts: list[Host], workflows: Mapping[str, Workflow], strikes: Strikes) -> None:
+        self.broken: list[str] = []
+        self.struck = 0
+        self.all = [(point, kind) for point in POINTS for kind in workflows]
+        self._site = site
+        self._hosts = hosts
+        self._workflows = workflows
+        self._strikes = strikes
+
+    def strike_all(self, seconds: float, chance: random.Random) -> Iterator[None]:
+        """One strike after the other, until the time is over; yields after each."""
+        until = time.monotonic() + seconds
+        for point, kind in chance.sample(self.all, len(self.all)):
+            if time.monotonic() > until:
+                return
+            self._strike(point, kind)
+            yield
+
+    def _strike(self, point: str, kind: str) -> None:
+        started = self._provoke(point, kind)
+        if started is None:
+            self.broken.append(f"{point} × {kind}: the fault point was not reached in {SECONDS:g} s")
+            return
+        self.struck += 1
+        self._strikes.counts[f"killed at {point}"] += 1
+        if not self._until(lambda: all(_ended(run) for run in started)):
+            left = [f"{run.pk} ({run.status})" for run in started if not _ended(run)]
+            self.broken.append(f"{point} × {kind}: not ended {SECONDS:g} s later: {', '.join(left)}")
+
+    def _provoke(self, point: str, kind: str) -> list[Run] | None:
+        """Start runs and have a process killed; the runs, or None if no process came by."""
+        if point == "waiting":
+            return self._kill_one_that_waits(kind)
+        file = self._site.arm(point) if point not in {"takeover", "cancel"} else None
+        started = [start(self._workflows[kind]) for _ in range(2)]
+        if file is None:
+            if not self._until(lambda: _holders(started)):
+                return None
+            file = self._site.arm(point)
+            self._begin(point, started)
+        reached = self._until(lambda: not file.exists())
+        file.unlink(missing_ok=True)
+        self._note(file)
+        return started if reached else None
+
+    def _begin(self, point: str, started: list[Run]) -> None:
+        if point == "cancel":
+            for run in started:
+                runs.cancel(run.pk, actor="campaign")
+        else:
+            for worker in _holders(started):
+                self._strikes.lost.append(Lost(str(worker), time.time(), "process"))
+                strike(worker.pid)
+
+    def _kill_one_that_waits(self, kind: str) -> list[Run] | None:
+        """That point lies in django-q2, so it is struck from outside."""
+        idle = {pid for host in self._hosts for pid in host.idle_workers()}
+        if not idle:
+            return None
+        strike(min(idle))
+        return [start(self._workflows[kind]) for _ in range(2)]
+
+    def _note(self, file: Path) -> None:
+        """The process that took the file left its id in the new name."""
+        for taken in file.parent.glob(f".{file.name}.*"):
+            pid, at = int(taken.suffix[1:]), taken.stat().st_ctime
+            for worker in Worker.objects.filter(pid=pid):
+                self._strikes.lost.append(Lost(str(worker), at, "process"))
+            taken.unlink()
+
+    def _until(self, condition: Callable[[], object]) -> bool:
+        until = time.monotonic() + SECONDS
+        while not condition():
+            if time.monotonic() > until:
+                return False
+            self._strikes.look()
+            time.sleep(0.05)
+        return True
+
+
+def _holders(started: list[Run]) -> list[Worker]:
+    return list(Worker.objects.filter(runs__in=started, runs__status=RunStatus.RUNNING).distinct())
+
+
+def _ended(run: Run) -> bool:
+    persistently(lambda: run.refresh_from_db(fields=["status"]))
+    return run.has_ended
