@@ -109,7 +109,9 @@ def sqlite(file: Path) -> dict[str, Any]:
 
 def postgresql(server: PostgreSQL, name: str) -> dict[str, Any]:
     place = {"HOST": "127.0.0.1", "PORT": str(server.port), "USER": "postgres", "NAME": name}
-    return {"ENGINE": "django.db.backends.postgresql", "CONN_MAX_AGE": None, **place}
+    # A host that is cut off within a transaction leaves its locks; the experiment must not wait for them for ever.
+    options = {"options": "-c lock_timeout=5000", "connect_timeout": 10}
+    return {"ENGINE": "django.db.backends.postgresql", "CONN_MAX_AGE": None, "OPTIONS": options, **place}
 
 
 @contextmanager
