@@ -1,9 +1,10 @@
 """What was seen from outside, held against what is recorded.
 
-The rule, for each stored step result that a counted function made (its key is its idempotency key):
+The rule, for each idempotency key under which counted functions were called, over the stored results that have it (a
+`retry` of the run keeps the key of a step that had come to nothing):
 
 1. No effect without a record: an attempt is counted before it begins.
-2. At most one effect for each attempt that was started: ``effects <= attempt``.
+2. At most one effect for each attempt that was started: ``effects <= attempts``.
 3. One effect for each attempt that ended by itself, in success or failure; so a completed step had its effect at least
    once, and exactly once unless an attempt was cut short. Of an attempt cut short by a lost or stopping worker, a
    timeout, a cancel or the death of its helper nobody can tell: none or one.
@@ -12,6 +13,7 @@ The rule, for each stored step result that a counted function made (its key is i
    for.
 """
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,31 +51,34 @@ def hear(folder: Path, stalled: set[int]) -> Testimony:
     """Hold everything counted in ``folder`` against the rows. ``stalled``: processes that were stopped for a while."""
     said = Testimony()
     unrecorded = effects_in(folder)
-    for row in StepResult.objects.filter(function__in=COUNTED):
-        _compare(row, unrecorded.pop(row.idempotency_key, []), stalled, said)
+    recorded: dict[str, list[StepResult]] = defaultdict(list)
+    for row in StepResult.objects.filter(function__in=COUNTED).order_by("pk"):
+        recorded[row.idempotency_key].append(row)
+    for key, rows in recorded.items():
+        _compare(key, rows, unrecorded.pop(key, []), stalled, said)
     said.broken += [f"{key}: {len(seen)} effects, and no record of the step" for key, seen in unrecorded.items()]
     return said
 
 
-def _compare(row: StepResult, seen: list[Effect], stalled: set[int], said: Testimony) -> None:
-    certain = sum(1 for attempt in row.attempts if _ended_by_itself(attempt))
+def _compare(key: str, rows: list[StepResult], seen: list[Effect], stalled: set[int], said: Testimony) -> None:
+    attempts = [attempt for row in rows for attempt in row.attempts]
+    started = sum(row.attempt for row in rows)
+    certain = sum(1 for attempt in attempts if _ended_by_itself(attempt))
     said.effects += len(seen)
     said.repeated += max(0, len(seen) - max(certain, 1))
-    if not certain <= len(seen) <= row.attempt:
+    if not certain <= len(seen) <= started:
         said.broken.append(
-            f"{row.idempotency_key} ({row.status}): {len(seen)} effects, with {row.attempt} attempts started, "
+            f"{key} ({rows[-1].status}): {len(seen)} effects, with {started} attempts started, "
             f"of which {certain} ended by themselves"
         )
-    if row.ended_at is None:
-        return
-    cut_short = any(not _ended_by_itself(attempt) for attempt in row.attempts)
+    end = rows[-1].ended_at
     for effect in seen:
-        if effect.at > row.ended_at.timestamp():
-            if cut_short and (effect.pid in stalled or (effect.pid == 0 and stalled)):
-                said.late += 1
-            else:
-                after = effect.at - row.ended_at.timestamp()
-                said.broken.append(f"{row.idempotency_key}: an effect by {effect.pid} {after:.3f} s after its end")
+        if end is None or effect.at <= end.timestamp():
+            continue
+        if certain < started and (effect.pid in stalled or (effect.pid == 0 and stalled)):
+            said.late += 1
+        else:
+            said.broken.append(f"{key}: an effect by {effect.pid} {effect.at - end.timestamp():.3f} s after its end")
 
 
 def _ended_by_itself(attempt: dict[str, Any]) -> bool:
