@@ -55,9 +55,9 @@ def carry_out(plan: "Plan", console: Console) -> Done:
     with ExitStack() as stack:
         site = _site(plan, stack)
         stack.enter_context(site.here())
+        stack.callback(site.close_hosts)
         hosts = [Host(site, name, proxied=True) for name in ("ada", "bob")]
         for host in hosts:
-            stack.callback(host.close)
             host.start_worker()
         hosts[0].start_web()
         _strike(plan, site, hosts, done, console)

@@ -26,6 +26,7 @@ class Host:
 
     def __init__(self, site: Site, name: str, *, proxied: bool = False, **environment: str) -> None:
         self.site = site
+        site.hosts.append(self)
         self.name = name
         self.log = site.folder / f"{name}.log"
         self.worker: subprocess.Popen[bytes] | None = None

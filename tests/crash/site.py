@@ -41,6 +41,7 @@ class Site:
         self.effects = self._subfolder("effects")
         self.faults = self._subfolder("faults")
         self.server = CountingServer(self.effects)
+        self.hosts: list[Any] = []  # each has a `close`; whoever makes one adds it
         self.environment = {
             "KOLOSAL_DATA_DIR": str(self.folder),
             "KOLOSAL_SECRET_KEY": str(settings.SECRET_KEY),
@@ -87,7 +88,13 @@ class Site:
         file.write_text(fault)
         return file
 
+    def close_hosts(self) -> None:
+        """End all processes of all hosts."""
+        while self.hosts:
+            self.hosts.pop().close()
+
     def close(self) -> None:
+        self.close_hosts()
         self.server.close()
         if self.postgresql is not None:
             self.postgresql.drop(self.name)
