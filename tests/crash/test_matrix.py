@@ -1,0 +1,190 @@
+"""Runs in each state × each disturbance, with real worker processes: 30 cells on each store.
+
+For each disturbance all six states are prepared at once, disturbed at once, and each is looked at when all has settled.
+"""
+
+import os
+import signal
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import psycopg
+import pytest
+
+from tests.crash import states, witness
+from tests.crash.conftest import StartSite
+from tests.crash.hosts import Host
+from tests.crash.services import PostgreSQL
+from tests.crash.site import Site
+from tests.crash.states import STATES, Became, Six
+from tests.workers.conftest import wait_for
+from workflows import audit, invariants, runs
+
+DISTURBANCES = ("cancel", "deadline", "worker kill", "machine cut off", "database locked")
+LEASE = {"database locked": 12.0}  # else 6 s; longer than the lock, with what a loop keeps in reserve
+LOCKED = 3.0  # seconds
+DEADLINE = 4.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """How the run ends, how often its step ``a`` had its effect, how many of its attempts were cut short."""
+
+    status: str
+    effects: int
+    cut_short: int = 0
+    why: str = ""
+
+
+DONE = "completed"
+EXPECTED: dict[tuple[str, str], Expected] = {
+    ("queued", "cancel"): Expected("cancelled", 0, why="nobody holds it: the verb ends it itself"),
+    ("running", "cancel"): Expected("cancelled", 1, why="its holder stops the attempt within 2 s"),
+    ("between attempts", "cancel"): Expected("cancelled", 1, why="its holder waits for the retry, and stops waiting"),
+    ("waiting", "cancel"): Expected("cancelled", 1, why="parked: the verb ends it itself"),
+    ("paused", "cancel"): Expected("cancelled", 0, why="the verb ends it itself"),
+    ("in a helper", "cancel"): Expected("cancelled", 1, why="the helper process is killed"),
+    ("queued", "deadline"): Expected(DONE, 1, why="a deadline counts from the first claim"),
+    ("running", "deadline"): Expected("timed_out", 1, why="the attempt is cancelled"),
+    ("between attempts", "deadline"): Expected("timed_out", 1, why="the wait for a retry is counted"),
+    ("waiting", "deadline"): Expected("timed_out", 1, why="due again at its deadline, long before its retry"),
+    ("paused", "deadline"): Expected(DONE, 1, why="time paused is not counted: it goes on when resumed"),
+    ("in a helper", "deadline"): Expected("timed_out", 1, why="the helper process is killed"),
+    ("queued", "worker kill"): Expected(DONE, 1, why="claimed by a fresh loop when it is due"),
+    ("running", "worker kill"): Expected(DONE, 2, 1, why="taken over; the attempt is made again"),
+    ("between attempts", "worker kill"): Expected(DONE, 2, why="taken over; the second attempt comes when it is due"),
+    ("waiting", "worker kill"): Expected(DONE, 2, why="nobody held it"),
+    ("paused", "worker kill"): Expected(DONE, 1, why="nobody held it; resumed"),
+    ("in a helper", "worker kill"): Expected(DONE, 2, 1, why="the helper dies with its loop; made again"),
+    ("queued", "machine cut off"): Expected(DONE, 1, why="claimed by the other machine"),
+    ("running", "machine cut off"): Expected(DONE, 2, 1, why="taken over by the other machine after the lease"),
+    ("between attempts", "machine cut off"): Expected(DONE, 2, why="taken over; the retry is made there"),
+    ("waiting", "machine cut off"): Expected(DONE, 2, why="claimed by the other machine when it is due"),
+    ("paused", "machine cut off"): Expected(DONE, 1, why="nobody held it; resumed, on the other machine"),
+    ("in a helper", "machine cut off"): Expected(DONE, 2, 1, why="the cut machine kills its helper; made again"),
+    ("queued", "database locked"): Expected(DONE, 1, why="claimed when the database answers"),
+    ("running", "database locked"): Expected(DONE, 1, why="the attempt goes on; what it came to is written later"),
+    ("between attempts", "database locked"): Expected(DONE, 2, why="the retry is only later"),
+    ("waiting", "database locked"): Expected(DONE, 2, why="claimed when the database answers"),
+    ("paused", "database locked"): Expected(DONE, 1, why="untouched; resumed"),
+    ("in a helper", "database locked"): Expected(DONE, 1, why="the attempt goes on; what it came to is written later"),
+}
+
+
+@dataclass(slots=True)
+class Experiment:
+    """What became of each state, and of everything around."""
+
+    became: dict[str, Became]
+    helpers_left: set[int]
+    broken: list[str]
+
+
+EXPERIMENTS = [
+    pytest.param((store, disturbance), id=f"{store}-{disturbance}", marks=marks)
+    for store, marks in (("sqlite", ()), ("postgresql", (pytest.mark.postgresql,)))
+    for disturbance in DISTURBANCES
+]
+
+
+@pytest.fixture(scope="module", params=EXPERIMENTS)
+def experiment(request: pytest.FixtureRequest, start_site: StartSite) -> Iterator[tuple[str, Experiment]]:
+    store, disturbance = request.param
+    lease = LEASE.get(disturbance, 6.0)
+    site = start_site(store, KOLOSAL_LEASE_SECONDS=f"{lease:g}", KOLOSAL_GRACE_SECONDS="1")
+    ada, bob = Host(site, "ada", proxied=True).start_worker(), Host(site, "bob", proxied=True)
+    six = states.prepare(site, ada, DEADLINE if disturbance == "deadline" else 3600)
+    six.disturbed = time.time()
+    DISTURB[disturbance](six, ada, bob)
+    became = states.settle(six)
+    _wait_for_none(lambda: states.helpers_left(six))
+    broken = [str(one) for one in invariants.broken(settled=True)] + witness.hear(site.effects, set()).broken
+    broken += [f"chain of {run_id}" for run_id in six.ids() if audit.first_broken(run_id) is not None]
+    yield disturbance, Experiment(became, states.helpers_left(six), broken)
+    site.close_hosts()
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_run_in_each_state_meets_each_disturbance(experiment: tuple[str, Experiment], state: str) -> None:
+    disturbance, seen = experiment
+    expected, became = EXPECTED[state, disturbance], seen.became[state]
+    assert (became.status, became.effects, became.cut_short) == (
+        expected.status,
+        expected.effects,
+        expected.cut_short,
+    ), f"{expected.why}; {became}"
+    assert became.followed == (expected.status == DONE)
+    if disturbance == "cancel":
+        assert became.seconds < 2
+
+
+def test_nothing_is_left_of_a_disturbance(experiment: tuple[str, Experiment]) -> None:
+    disturbance, seen = experiment
+    assert not seen.broken
+    if disturbance != "database locked":  # there the helper goes on to the end, and is kept for the next job
+        assert not seen.helpers_left
+
+
+def cancel(six: Six, ada: Host, bob: Host) -> None:
+    for run_id in six.ids():
+        assert runs.cancel(run_id, actor="tester")
+
+
+def wait_for_deadline(six: Six, ada: Host, bob: Host) -> None:
+    """Their deadline comes by itself."""
+
+
+def kill_loops(six: Six, ada: Host, bob: Host) -> None:
+    for pid in ada.loops():
+        os.kill(pid, signal.SIGKILL)
+
+
+def cut_off(six: Six, ada: Host, bob: Host) -> None:
+    """On SQLite no machine can be cut off from the file: the whole host stalls past its lease instead."""
+    if ada.proxies:
+        ada.cut()
+        bob.start_worker()
+        wait_for(lambda: not states.helpers_left(six), 8)  # the cut host stops its work before its lease ends
+    else:
+        ada.stop_processes()
+        bob.start_worker()
+        time.sleep(max(0.0, six.disturbed + 8 - time.time()))
+        ada.continue_processes()
+
+
+def lock(six: Six, ada: Host, bob: Host) -> None:
+    if six.site.postgresql is None:
+        _lock_sqlite(six.site)
+    else:
+        _lock_postgresql(six.site, six.site.postgresql)
+
+
+def _lock_sqlite(site: Site) -> None:
+    other = sqlite3.connect(site.database, isolation_level=None)
+    other.execute("PRAGMA busy_timeout = 5000")
+    other.execute("BEGIN IMMEDIATE")
+    time.sleep(LOCKED)
+    other.close()
+
+
+def _lock_postgresql(site: Site, server: PostgreSQL) -> None:
+    with psycopg.connect(server.url(site.name)) as other:
+        other.execute("LOCK TABLE workflows_run, workflows_worker IN ACCESS EXCLUSIVE MODE")
+        time.sleep(LOCKED)
+
+
+def _wait_for_none(left: Callable[[], set[int]], seconds: float = 5.0) -> None:
+    until = time.monotonic() + seconds
+    while left() and time.monotonic() < until:
+        time.sleep(0.05)
+
+
+DISTURB: dict[str, Callable[[Six, Host, Host], None]] = {
+    "cancel": cancel,
+    "deadline": wait_for_deadline,
+    "worker kill": kill_loops,
+    "machine cut off": cut_off,
+    "database locked": lock,
+}
