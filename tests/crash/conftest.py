@@ -58,11 +58,12 @@ def start_site(servers: Callable[[type[Any]], Any], django_db_blocker: Any) -> I
     """
     open_sites = ExitStack()
 
-    def start(store: str = "sqlite", broker: str = "orm", **environment: str) -> Site:
+    def start(store: str | PostgreSQL = "sqlite", broker: str = "orm", small: int = 0, **environment: str) -> Site:
         open_sites.close()
         site = Site(
-            servers(PostgreSQL) if store == "postgresql" else None,
+            store if isinstance(store, PostgreSQL) else servers(PostgreSQL) if store == "postgresql" else None,
             servers(Redis) if broker == "redis" else None,
+            small,
             **environment,
         )
         open_sites.callback(site.close)

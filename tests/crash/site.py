@@ -5,6 +5,7 @@
 
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from django_q.conf import Conf
 from agents import catalog
 from tests.crash import effects
 from tests.crash.counting_server import CountingServer
-from tests.crash.services import PostgreSQL, Redis
+from tests.crash.services import PostgreSQL, Redis, mount_small
 from tests.factories import make_agent
 from workflows.models.workflow import parsed_version
 
@@ -30,10 +31,16 @@ FUNCTIONS = "tests.scripted,tests.crash.effects,tests.crash.names"
 class Site:
     """``postgresql`` and ``redis``: its servers; without them SQLite and the broker in the database.
 
-    ``environment`` goes to every process of every host.
+    ``environment`` goes to every process of every host. ``small``: the SQLite file is on a file system of so many MiB.
     """
 
-    def __init__(self, postgresql: PostgreSQL | None = None, redis: Redis | None = None, **environment: str) -> None:
+    def __init__(
+        self,
+        postgresql: PostgreSQL | None = None,
+        redis: Redis | None = None,
+        small: int = 0,
+        **environment: str,
+    ) -> None:
         self.postgresql = postgresql
         self.redis = redis
         self.folder = Path(tempfile.mkdtemp(prefix="kolosal-site-"))
@@ -52,7 +59,9 @@ class Site:
             **environment,
         }
         if postgresql is None:
-            self._file = self.folder / "kolosal.sqlite3"
+            self._file = self._subfolder("store") / "kolosal.sqlite3"
+            if small:
+                mount_small(self._file.parent, small)
             shutil.copy(_migrated_file(), self._file)
         else:
             if self._is_new(postgresql):
@@ -98,6 +107,8 @@ class Site:
         self.server.close()
         if self.postgresql is not None:
             self.postgresql.drop(self.name)
+        else:
+            subprocess.run(["umount", "-q", str(self._file.parent)], check=False, capture_output=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _subfolder(self, name: str) -> Path:
