@@ -39,6 +39,7 @@ def main() -> int:
     from tests.crash.experiment import carry_out
 
     console = Console()
+    console.width = max(console.width, 140)  # for the table of four
     combinations = COMBINATIONS if options.all else [(options.store, options.broker)]
     console.print(f"seed {options.seed}")
     done = []
@@ -51,7 +52,7 @@ def main() -> int:
         report.write(done, options.seed)
     broken = [line for one in done for line in one.broken]
     for line in broken:
-        console.print(f"[bold red]broken[/] {line}", soft_wrap=True, highlight=False)
+        console.print(f"broken: {line}", soft_wrap=True, markup=False, style="red")
     console.print(f"{len(broken)} broken; seed {options.seed}")
     return 1 if broken else 0
 

@@ -14,13 +14,13 @@ import django
 def main(start: Path, size: int) -> None:
     django.setup()
     from django.db import OperationalError
+    from workflows.workers import Identity
 
-    from workflows import claims
-    from workflows.claims import Identity
+    from workflows import claims, workers
     from workflows.models import Worker
 
     who = Identity.new(Worker.Kind.WORKER)
-    claims.enter(who)
+    workers.enter(who)
     print("ready", flush=True)
     while not start.exists():
         time.sleep(0.005)

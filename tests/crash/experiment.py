@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from tests.crash import strikes, takeovers, witness
+from tests.crash.checks import broken_invariants
 from tests.crash.hosts import Host
 from tests.crash.load import Load, persistently, publish
 from tests.crash.points import Points
@@ -18,7 +19,6 @@ from tests.crash.services import PostgreSQL, Redis
 from tests.crash.site import Site
 from tests.crash.strikes import Strikes
 from tests.crash.takeovers import Times
-from workflows import audit, invariants
 from workflows.models import Event, Run, StepResult
 
 if TYPE_CHECKING:
@@ -132,15 +132,10 @@ def _check(site: Site, done: Done) -> None:
     done.runs = Run.objects.count()
     done.steps = StepResult.objects.count()
     done.takeovers = Event.objects.filter(type="run_taken_over").count()
-    done.broken += [str(one) for one in invariants.broken(settled=True)]
+    done.broken += broken_invariants()
     done.broken += done.testimony.broken + strikes.unexpected_endings()
-    for run_id in Run.objects.values_list("pk", flat=True):
-        if (number := audit.first_broken(run_id)) is not None:
-            done.broken.append(f"run {run_id}: its audit chain breaks at event {number}")
-    if (number := audit.first_broken(None)) is not None:
-        done.broken.append(f"the site's audit chain breaks at event {number}")
     title = f"{done.plan.store}, {done.plan.broker}"
-    done.broken = [f"[{title}] {line}" for line in done.broken]
+    done.broken = [f"{title}: {line}" for line in done.broken]
 
 
 def _keep_logs(hosts: list[Host], console: Console) -> None:

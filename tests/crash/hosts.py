@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from django.conf import settings
+from workflows.workers import database_now
 
 from tests.crash.names import WORKER_NAME
 from tests.crash.processes import alive, descendants, group, kill_all, named, parent, strike
@@ -14,7 +15,6 @@ from tests.crash.proxy import Proxy
 from tests.crash.services import free_port
 from tests.crash.site import Site
 from tests.workers.conftest import wait_for
-from workflows import claims
 from workflows.models import Worker
 from workflows.process_group import die_with_parent
 
@@ -63,7 +63,7 @@ class Host:
     def is_up(self) -> bool:
         if self.worker is None or len(self.q_workers()) < int(self._environment.get("KOLOSAL_WORKERS", "2")) + 1:
             return False
-        live = Worker.objects.live(claims.database_now()).filter(kind=Worker.Kind.PACEMAKER, host=self.name)
+        live = Worker.objects.live(database_now()).filter(kind=Worker.Kind.PACEMAKER, host=self.name)
         return live.filter(pid=self.worker.pid).exists()
 
     def web_answers(self) -> bool:
@@ -106,7 +106,7 @@ class Host:
 
     def loops(self) -> set[int]:
         """Processes that hold a lease as a loop of a worker."""
-        live = Worker.objects.live(claims.database_now()).filter(kind=Worker.Kind.WORKER, host=self.name)
+        live = Worker.objects.live(database_now()).filter(kind=Worker.Kind.WORKER, host=self.name)
         return alive(set(live.values_list("pid", flat=True)))
 
     def idle_workers(self) -> set[int]:

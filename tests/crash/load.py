@@ -48,13 +48,14 @@ def kinds(site: Site, seconds: float) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def publish(site: Site, seconds: float) -> dict[str, Workflow]:
-    """Kind → its workflow, of that id. Call it with the site `here`."""
-    Agent.objects.create(name="narrow", functions=effects.NAMES, max_concurrent_jobs=AGENT_LIMIT)
+def publish(site: Site, seconds: float, prefix: str = "") -> dict[str, Workflow]:
+    """Kind → its workflow, of that id with the prefix. Call it with the site `here`."""
+    limit = {"functions": effects.NAMES, "max_concurrent_jobs": AGENT_LIMIT}
+    Agent.objects.get_or_create(name="narrow", defaults=limit)
     return {
         kind: make_workflow(
             *steps,
-            workflow_id=kind,
+            workflow_id=f"{prefix}{kind}",
             max_execution_time_seconds=3600,
             **({"concurrency": {"limit": WORKFLOW_LIMIT}} if kind == "limits" else {}),
         )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from tests.crash.hosts import Host
-from tests.crash.load import persistently, start
+from tests.crash.load import persistently, publish, start
 from tests.crash.processes import strike
 from tests.crash.site import Site
 from tests.crash.strikes import Lost, Strikes
@@ -15,6 +15,7 @@ from workflows.faults import POINTS
 from workflows.models import Run, Worker, Workflow
 from workflows.states import RunStatus
 
+SLOW = 3.0  # seconds of a step
 SECONDS = 30.0  # for a fault to be reached, and again for its runs to end
 
 
@@ -28,6 +29,7 @@ class Points:
         self._site = site
         self._hosts = hosts
         self._workflows = workflows
+        self._slow = publish(site, SLOW, "slow-")  # under way long enough for a verb to find them so
         self._strikes = strikes
 
     def strike_all(self, seconds: float, chance: random.Random) -> Iterator[None]:
@@ -55,7 +57,8 @@ class Points:
         if point == "waiting":
             return self._kill_one_that_waits(kind)
         file = self._site.arm(point) if point not in {"takeover", "cancel"} else None
-        started = [start(self._workflows[kind]) for _ in range(2)]
+        workflows = self._workflows if file else self._slow
+        started = [start(workflows[kind]) for _ in range(2)]
         if file is None:
             if not self._until(lambda: _holders(started)):
                 return None

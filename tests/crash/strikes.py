@@ -10,11 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from django.db import DatabaseError, connection
+from workflows.workers import database_now
 
 from tests.crash.hosts import Host
 from tests.crash.processes import strike
 from tests.crash.site import Site
-from workflows import claims, runs
+from workflows import runs
 from workflows.errors import WorkflowError
 from workflows.models import Run, Worker
 from workflows.states import RUN_ENDED, RunStatus
@@ -228,5 +229,5 @@ def unexpected_endings() -> list[str]:
 
 def _named(host: Host) -> set[str]:
     """The loops of a host that live, as the events of a take-over name them."""
-    live = Worker.objects.live(claims.database_now()).filter(host=host.name).exclude(kind=Worker.Kind.PACEMAKER)
+    live = Worker.objects.live(database_now()).filter(host=host.name).exclude(kind=Worker.Kind.PACEMAKER)
     return {str(worker) for worker in live}

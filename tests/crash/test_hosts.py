@@ -10,13 +10,14 @@ from dataclasses import dataclass
 import pytest
 
 from tests.crash import witness
+from tests.crash.checks import broken_invariants
 from tests.crash.conftest import StartSite
 from tests.crash.hosts import Host
 from tests.crash.processes import alive
 from tests.crash.site import Site
 from tests.factories import make_workflow, step
 from tests.workers.conftest import wait_for
-from workflows import invariants, runs
+from workflows import runs
 from workflows.models import Event, Run, Worker, Workflow
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.redis]
@@ -88,7 +89,7 @@ def test_a_host_that_is_cut_off_stops_its_work_and_another_goes_on_with_it(three
     assert host.name in hosts_of(again)
     assert host.worker is worker
     assert host.is_up()
-    assert not invariants.broken(settled=True)
+    assert not broken_invariants()
     assert not witness.hear(three.site.effects, set()).broken
 
 
@@ -147,7 +148,7 @@ def both_on_one_host(started: list[Run], *workflows: Workflow) -> str | None:
     """A host that works on runs of all these workflows, with all that it holds under way."""
     rows = Run.objects.filter(pk__in=[run.pk for run in started], steps__status="running")
     found: dict[str, set[int]] = {}
-    for name, workflow_id in rows.values_list("worker__host", "workflow"):
+    for name, workflow_id in rows.values_list("worker__host", "workflow_id"):
         found.setdefault(name, set()).add(workflow_id)
     return next((name for name, ids in found.items() if ids >= {workflow.pk for workflow in workflows}), None)
 

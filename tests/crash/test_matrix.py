@@ -14,13 +14,14 @@ import psycopg
 import pytest
 
 from tests.crash import states, witness
+from tests.crash.checks import broken_invariants
 from tests.crash.conftest import StartSite
 from tests.crash.hosts import Host
 from tests.crash.services import PostgreSQL
 from tests.crash.site import Site
 from tests.crash.states import STATES, Became, Six
 from tests.workers.conftest import wait_for
-from workflows import audit, invariants, runs
+from workflows import runs
 
 DISTURBANCES = ("cancel", "deadline", "worker kill", "machine cut off", "database locked")
 LEASE = {"database locked": 12.0}  # else 6 s; longer than the lock, with what a loop keeps in reserve
@@ -100,8 +101,7 @@ def experiment(request: pytest.FixtureRequest, start_site: StartSite) -> Iterato
     DISTURB[disturbance](six, ada, bob)
     became = states.settle(six)
     _wait_for_none(lambda: states.helpers_left(six))
-    broken = [str(one) for one in invariants.broken(settled=True)] + witness.hear(site.effects, set()).broken
-    broken += [f"chain of {run_id}" for run_id in six.ids() if audit.first_broken(run_id) is not None]
+    broken = broken_invariants() + witness.hear(site.effects, set()).broken
     yield disturbance, Experiment(became, states.helpers_left(six), broken)
     site.close_hosts()
 

@@ -13,6 +13,7 @@ from django.db import connection
 from django_q.models import OrmQ
 
 from tests.crash import witness
+from tests.crash.checks import broken_invariants
 from tests.crash.conftest import StartSite
 from tests.crash.hosts import Host
 from tests.crash.processes import children
@@ -20,7 +21,7 @@ from tests.crash.services import PostgreSQL
 from tests.crash.site import Site
 from tests.factories import make_workflow, step
 from tests.workers.conftest import wait_for
-from workflows import audit, dispatch, invariants, runs
+from workflows import dispatch, runs
 from workflows.models import Event, Run, StepResult
 
 ON_POSTGRESQL = pytest.mark.postgresql
@@ -128,8 +129,7 @@ def runs_under_way(site: Site) -> Iterator[Host]:
     assert not testimony.broken
     assert testimony.repeated == 0, "an attempt was cut short, and made again"
     assert recorded_twice() == set()
-    assert all(audit.first_broken(run_id) is None for run_id in Run.objects.values_list("pk", flat=True))
-    assert not invariants.broken(settled=True)
+    assert not broken_invariants()
     assert processes(host) == before, "a worker's process died of it"
 
 
