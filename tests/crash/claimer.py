@@ -14,10 +14,10 @@ import django
 def main(start: Path, size: int) -> None:
     django.setup()
     from django.db import OperationalError
-    from workflows.workers import Identity
 
     from workflows import claims, workers
     from workflows.models import Worker
+    from workflows.workers import Identity
 
     who = Identity.new(Worker.Kind.WORKER)
     workers.enter(who)

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 from django.conf import settings
-from workflows.workers import database_now
 
 from tests.crash.names import WORKER_NAME
 from tests.crash.processes import alive, descendants, group, kill_all, named, parent, strike
@@ -17,6 +16,7 @@ from tests.crash.site import Site
 from tests.workers.conftest import wait_for
 from workflows.models import Worker
 from workflows.process_group import die_with_parent
+from workflows.workers import database_now
 
 UP_SECONDS = 30.0
 

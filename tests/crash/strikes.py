@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from django.db import DatabaseError, connection
-from workflows.workers import database_now
 
 from tests.crash.hosts import Host
 from tests.crash.processes import strike
@@ -19,6 +18,7 @@ from workflows import runs
 from workflows.errors import WorkflowError
 from workflows.models import Run, Worker
 from workflows.states import RUN_ENDED, RunStatus
+from workflows.workers import database_now
 
 BEYOND = 2.0  # seconds past the lease that a stall or a cut lasts
 
