@@ -3,7 +3,7 @@
 `Site.here` points the Django of this process at the site, whatever it was set up with.
 """
 
-import os
+import atexit
 import shutil
 import subprocess
 import tempfile
@@ -179,7 +179,9 @@ def _migrate(server: PostgreSQL) -> None:
 
 def _migrated_file() -> Path:
     if not _files:
-        file = Path(tempfile.mkdtemp(prefix=f"kolosal-template-{os.getpid()}-")) / "template.sqlite3"
+        folder = tempfile.mkdtemp(prefix="kolosal-template-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        file = Path(folder) / "template.sqlite3"
         with pointed_at(sqlite(file)):
             call_command("migrate", verbosity=0)
             connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
