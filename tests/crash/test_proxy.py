@@ -1,5 +1,6 @@
 """The proxy between a host and a server."""
 
+import contextlib
 import socket
 from collections.abc import Iterator
 
@@ -59,7 +60,5 @@ def test_a_refused_connection_fails_at_once_until_it_is_healed(proxy: Proxy, lis
 
 def assert_closed(end: socket.socket) -> None:
     end.settimeout(5)
-    try:
+    with contextlib.suppress(ConnectionResetError):
         assert end.recv(100) == b""
-    except ConnectionResetError:
-        pass
