@@ -110,7 +110,7 @@ class PostgreSQL:
     def close(self) -> None:
         self.stop("immediate")
         if self._small is not None:
-            subprocess.run(["umount", str(self._small)], check=False)
+            subprocess.run(["umount", "--lazy", str(self._small)], check=False)
         shutil.rmtree(self._folder, ignore_errors=True)
 
     @property

@@ -108,7 +108,7 @@ class Site:
         if self.postgresql is not None:
             self.postgresql.drop(self.name)
         else:
-            subprocess.run(["umount", "-q", str(self._file.parent)], check=False, capture_output=True)
+            subprocess.run(["umount", "--lazy", str(self._file.parent)], check=False, capture_output=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _subfolder(self, name: str) -> Path:
