@@ -14,6 +14,7 @@ import django
 def main(start: Path, size: int) -> None:
     django.setup()
     from django.db import OperationalError
+    from workflows.workers import Identity
 
     from workflows import claims, workers
     from workflows.models import Worker
