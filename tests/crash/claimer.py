@@ -14,7 +14,6 @@ import django
 def main(start: Path, size: int) -> None:
     django.setup()
     from django.db import OperationalError
-    from workflows.workers import Identity
 
     from workflows import claims, workers
     from workflows.models import Worker

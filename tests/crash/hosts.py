@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 from django.conf import settings
-from workflows.workers import database_now
 
 from tests.crash.names import WORKER_NAME
 from tests.crash.processes import alive, descendants, group, kill_all, named, parent, strike

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from django.db import DatabaseError, connection
-from workflows.workers import database_now
 
 from tests.crash.hosts import Host
 from tests.crash.processes import strike
