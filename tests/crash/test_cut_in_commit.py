@@ -23,7 +23,9 @@ def test_a_run_whose_holder_is_cut_off_within_a_commit_is_taken_over_and_can_be_
     ada, bob = (Host(site, name, proxied=True) for name in ("ada", "bob"))
     ada.start_worker()
     effect = {"folder": str(site.effects), "seconds": 1.0}
-    workflow = make_workflow(step("a", "effect", effect), step("b", "effect", effect))
+    workflow = make_workflow(
+        step("a", "effect", effect), step("b", "effect", {**effect, "seconds": 60}, timeout_seconds=90)
+    )
     run = runs.start(workflow, {}, trigger="api", actor="tester")
     wait_for(lambda: run.steps.filter(path="a", status="running").exists())
     struck = site.arm("before-commit", "stall 1.5")  # the row is locked, the commit not sent
