@@ -138,7 +138,7 @@ def _too_large(error: exceptions.RequestDataTooBig) -> Refusal:
 @refusal_of.register(OperationalError)
 @refusal_of.register(InterfaceError)
 def _store_unavailable(error: DatabaseError) -> Refusal:
-    logger.error("The database could not serve a request", exc_info=error)
+    logger.error("The database could not serve a request: %s", str(error).strip().partition("\n")[0])
     message = "the database can't be reached or is busy; try again"
     return Refusal(503, "StoreUnavailable", message, headers={"Retry-After": "1"})
 

@@ -174,7 +174,10 @@ else:
         keepalives_idle=4,
         keepalives_interval=2,
         keepalives_count=2,
-        options=f"-c idle_in_transaction_session_timeout={LEASE_SECONDS * 500:.0f}",
+        options=(
+            f"-c idle_in_transaction_session_timeout={LEASE_SECONDS * 500:.0f} -c lock_timeout=10000 "
+            "-c tcp_keepalives_idle=4 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=2"
+        ),
     )
 # kolosal/asgi.py says which process is the web server: there, threads come and go with requests, and a pool keeps
 # PostgreSQL's connections. Elsewhere a thread keeps its own: a pool does not survive the forks of django-q2's cluster.
@@ -300,5 +303,7 @@ LOGGING = {
     "formatters": {"plain": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
-    "loggers": {name: {"level": "WARNING"} for name in ("django-q", "httpx2", "httpcore2", "openai", "primp")},
+    "loggers": {name: {"level": "WARNING"} for name in ("django-q", "httpx2", "httpcore2", "openai", "primp")}
+    # A pipeline that ends in an error is told of twice otherwise.
+    | {"psycopg": {"level": "ERROR"}},
 }

@@ -13,6 +13,8 @@ from django_q.brokers.redis_broker import Redis
 from django_q.models import OrmQ
 from redis import RedisError
 
+from workflows.outages import Outage
+
 logger = logging.getLogger(__name__)
 
 ASK_EVERY = 0.2  # seconds between queries, on stores where nothing cheaper tells that something was written
@@ -23,30 +25,11 @@ AWAY = 0.5  # seconds between tries while the store is away
 Messages = list[tuple[None, Any]]  # the first would acknowledge a message: there is nothing to acknowledge
 
 
-class _Patience:
-    """Says once that the store is away and once that it is back; django-q2's pusher would end, and sleep for 10 s."""
-
-    def __init__(self) -> None:
-        self._is_away = False
-
-    def bear(self, error: Exception) -> None:
-        if not self._is_away:
-            logger.error("The broker does not answer, and is asked until it does: %s", error)
-        self._is_away = True
-        time.sleep(AWAY)
-
-    def answered(self) -> None:
-        if self._is_away:
-            logger.info("The broker answers again.")
-        self._is_away = False
+_outage = Outage(logger, "The broker does not answer, and is asked until it does", "The broker answers again.")
 
 
 class DatabaseBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
     """On SQLite it asks when another connection has written (``PRAGMA data_version``), elsewhere every 200 ms."""
-
-    def __init__(self, list_key: str | None = None) -> None:
-        super().__init__(list_key)
-        self._patience = _Patience()
 
     def dequeue(self) -> Messages:
         try:
@@ -56,9 +39,8 @@ class DatabaseBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
                 _wait(before)
         except DatabaseError as error:
             connection.close()
-            self._patience.bear(error)
-            return []
-        self._patience.answered()
+            return _bear(error)
+        _outage.is_over()
         return messages
 
     def _take(self) -> Messages:
@@ -69,21 +51,23 @@ class DatabaseBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
 class RedisBroker(Redis):  # type: ignore[misc]
     """Redis hands a message over as soon as it is there."""
 
-    def __init__(self, list_key: str | None = None) -> None:
-        super().__init__(list_key)
-        self._patience = _Patience()
-
     def dequeue(self) -> Messages:
         try:
             messages = super().dequeue() or []
         except RedisError as error:
-            self._patience.bear(error)
-            return []
-        self._patience.answered()
+            return _bear(error)
+        _outage.is_over()
         return messages
 
     def set_stat(self, key: str, value: str, timeout: int) -> None:
         """Nobody reads django-q2's statistics, and each would fail while Redis is away."""
+
+
+def _bear(error: Exception) -> Messages:
+    """Where django-q2's pusher would end, and sleep for 10 s."""
+    _outage.goes_on(error)
+    time.sleep(AWAY)
+    return []
 
 
 def _wait(before: int | None) -> None:

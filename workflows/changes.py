@@ -55,11 +55,14 @@ def write(changes: Sequence[Change]) -> set[uuid.UUID]:
 
     A change that is found to be written already (the commit's answer was lost) counts as written.
     """
-    with transaction.atomic(savepoint=False), connection.wrap_database_errors, _pipeline() as pipeline:
-        guards = [_guarded_update(change) for change in changes]
-        pipeline.sync()
-        held = [change for change, guard in zip(changes, guards, strict=True) if guard.rowcount == 1]
-        _write_parts(held)
+    if not changes:
+        return set()
+    with transaction.atomic(savepoint=False), connection.wrap_database_errors:
+        with _pipeline() as pipeline:
+            guards = [_guarded_update(change) for change in changes]
+            pipeline.sync()
+            held = [change for change, guard in zip(changes, guards, strict=True) if guard.rowcount == 1]
+            _write_parts(held)
         faults.point("before-commit")
     faults.point("after-commit")
     return {change.run_id for change in changes if change not in held and not _is_written(change)}

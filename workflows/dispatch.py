@@ -4,8 +4,10 @@ import logging
 
 from django.db import transaction
 
+from workflows.outages import Outage
+
 logger = logging.getLogger(__name__)
-_silent = False  # the broker was away when it was last rung
+_outage = Outage(logger, "The broker can't be rung; pacemakers will ring until it can", "The broker can be rung again.")
 
 
 def wake() -> None:
@@ -17,14 +19,9 @@ def ring() -> None:
     """Ask a django-q2 worker to look for due runs. A bell that can't be rung is only late: pacemakers ring again."""
     from django_q.tasks import async_task
 
-    global _silent
     try:
         async_task("workflows.tasks.run_loop")
-    except Exception as error:
-        if not _silent:
-            logger.error("The broker can't be rung; pacemakers will ring until it can: %s", error)
-        _silent = True
+    except Exception as error:  # each broker has its own
+        _outage.goes_on(error)
     else:
-        if _silent:
-            logger.info("The broker can be rung again.")
-        _silent = False
+        _outage.is_over()

@@ -23,6 +23,7 @@ from workflows.helper_processes import HelperPool
 from workflows.lease import Lease
 from workflows.ledger import Ledger
 from workflows.models import RunRequest, Worker
+from workflows.outages import Outage
 from workflows.run_task import Means, RunTask
 from workflows.slots import Slots
 
@@ -58,6 +59,7 @@ class Engine:
         self._offered: set[uuid.UUID] = set()  # runs that only this engine looks after, until they have ended
         self._resolved: dict[tuple[str, str], tuple[float, Resolved]] = {}
         self._one_claim = asyncio.Lock()
+        self._no_claims = Outage(logger, "Due runs can't be claimed, will be tried", "Due runs are claimed again.")
         self._look = asyncio.Event()
         self._ledger = Ledger(on_written)
         self._lease = Lease(self._ledger, kind)
@@ -170,8 +172,9 @@ class Engine:
             except LeaseLost as error:
                 self._lose(str(error))
             except DatabaseError as error:
-                logger.error("Due runs can't be claimed, will be tried again: %s", error)
+                self._no_claims.goes_on(error)
             else:
+                self._no_claims.is_over()
                 for one in claimed:
                     await self._begin(one)
 
@@ -248,11 +251,9 @@ class Engine:
 
     def _stop_lost(self, why: str) -> None:
         """Stop the work on everything that a lost lease held; nothing of it may be written."""
-        lost = [run for run in self._active.values() if not self._lease.covers(run.who) and not run.interrupted]
+        lost = [run for run in self._active.values() if not self._lease.covers(run.who) and run.interrupt(None)]
         if lost:
             logger.error("Worker %s lost its lease: %s; the work on %d runs stops.", lost[0].who, why, len(lost))
-        for run in lost:
-            run.interrupt(None)
 
     def _obey(self, request: RunRequest) -> None:
         """Cancel at once, pause before the next attempt. To resume waits until it is paused: see `requests.settle`."""
@@ -286,20 +287,17 @@ class Engine:
 
 
 async def _repeat(every: float, chore: Callable[[], Awaitable[None]]) -> None:
-    """A chore that fails is tried again; it says so when it begins to fail, and when it works again."""
-    failing = False
+    """A chore that fails is tried again."""
+    name = chore.__qualname__
+    outage = Outage(logger, f"{name} fails, and is tried again", f"{name} works again.")
     while True:
         await asyncio.sleep(every)
         try:
             await chore()
         except Exception as error:
-            if not failing:
-                logger.error("%s fails, and is tried again: %s", chore.__qualname__, error)
-            failing = True
+            outage.goes_on(error)
         else:
-            if failing:
-                logger.info("%s works again.", chore.__qualname__)
-            failing = False
+            outage.is_over()
 
 
 def _release(held: HeldRun) -> None:

@@ -17,11 +17,13 @@ from django.db import InterfaceError, OperationalError, connection
 from workflows import changes
 from workflows.changes import Change
 from workflows.errors import LeaseLost
+from workflows.outages import Outage
 
 logger = logging.getLogger(__name__)
 Value = TypeVar("Value")
 
 LARGEST_GROUP = 200
+SHORTEST_PAUSE = 0.02
 LONGEST_PAUSE = 1.0  # seconds between tries while the database does not answer
 
 
@@ -41,6 +43,12 @@ class Ledger:
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._serve, name="ledger", daemon=True)
         self._closing = False
+        self._no_writes = Outage(
+            logger, "The database does not take writes; trying until it does", "The database takes writes again."
+        )
+        self._no_answer = Outage(
+            logger, "The database does not answer, and is asked until it does", "The database answers again."
+        )
         self._thread.start()
 
     async def commit(self, change: Change | None) -> None:
@@ -57,10 +65,13 @@ class Ledger:
         """`call`, tried again as long as the database is away."""
         while True:
             try:
-                return await self.call(function, *arguments)
+                value = await self.call(function, *arguments)
             except (OperationalError, InterfaceError) as error:
-                logger.warning("The database does not answer, will be asked again: %s", error)
+                self._no_answer.goes_on(error)
                 await asyncio.sleep(LONGEST_PAUSE / 4)
+            else:
+                self._no_answer.is_over()
+                return value
 
     async def close(self) -> None:
         """Wait for what was asked for, then close the connection."""
@@ -128,21 +139,19 @@ class Ledger:
             logger.exception("A listener failed; what was written stays written")
 
     def _persistently(self, group: list[Change]) -> set[Any]:
-        pause, since = 0.02, time.monotonic()
+        pause, since = SHORTEST_PAUSE, time.monotonic()
         while True:
             try:
                 lost = changes.write(group)
             except (OperationalError, InterfaceError) as error:
                 if self._closing and time.monotonic() - since > 5:
                     raise
-                if pause == 0.02:
-                    logger.error("The database does not take writes; trying until it does: %s", error)
+                self._no_writes.goes_on(error)
                 connection.close()
                 time.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
             else:
-                if pause > 0.02:
-                    logger.info("The database takes writes again after %.1f s.", time.monotonic() - since)
+                self._no_writes.is_over()
                 return lost
 
     def _answer(self, answers: list[tuple[_Job, Any, BaseException | None]]) -> None:

@@ -19,6 +19,7 @@ from django.db import DatabaseError, connections
 
 from workflows import dispatch, tasks, workers
 from workflows.models import Run, Worker
+from workflows.outages import Outage
 from workflows.process_group import die_with_parent, kill_group
 from workflows.workers import Identity
 
@@ -84,7 +85,11 @@ class Pacemaker:
         self._drained: list[Cluster] = []  # taken out of service; they end when their last loop has
         self._stop = threading.Event()
         self._swept = 0.0
-        self._failing = False
+        self._outage = Outage(
+            logger,
+            "The pacemaker can't look after the runs, and tries every second",
+            "The pacemaker looks after the runs again.",
+        )
         self._stuck_ticks = 0
 
     def stop(self) -> None:
@@ -108,14 +113,10 @@ class Pacemaker:
         try:
             self._tick()
         except Exception as error:  # whatever it is, a machine without pacemaker would be worse
-            if not self._failing:
-                logger.error("The pacemaker can't look after the runs, and tries every second: %s", error)
-            self._failing = True
+            self._outage.goes_on(error)
             connections.close_all()
         else:
-            if self._failing:
-                logger.info("The pacemaker looks after the runs again.")
-            self._failing = False
+            self._outage.is_over()
 
     def _tick(self) -> None:
         workers.enter(self._who)

@@ -65,7 +65,7 @@ class RunTask:
         self._halting: Ending | None = None
         self._halted = asyncio.Event()
         self._ending: Ending | None = None
-        self.interrupted = False
+        self._interrupted = False
         self._final = False  # its last change is on the way: too late to interrupt
 
     def halt(self, ending: Ending) -> None:
@@ -73,13 +73,17 @@ class RunTask:
         self._halting = self._halting or ending
         self._halted.set()
 
-    def interrupt(self, ending: Ending | None) -> None:
-        """Stop what is under way and write ``ending``; with None the lease is lost, and nothing may be written."""
-        if self.interrupted or self._final:
-            return
-        self.interrupted, self._ending = True, ending
+    def interrupt(self, ending: Ending | None) -> bool:
+        """Stop what is under way and write ``ending``; with None the lease is lost, and nothing may be written.
+
+        False if it was interrupted before, or its last change is on the way.
+        """
+        if self._interrupted or self._final:
+            return False
+        self._interrupted, self._ending = True, ending
         if self._begun and self.task is not None:  # else it is seen at the task's first turn
             self.task.cancel()
+        return True
 
     async def carry_out(self) -> None:
         try:
@@ -91,7 +95,7 @@ class RunTask:
 
     async def _work(self) -> None:
         try:
-            if self.interrupted:
+            if self._interrupted:
                 raise asyncio.CancelledError
             self._begun = True
             self._scope = _scope(self._claimed)

@@ -1,16 +1,19 @@
 """What django-q2 workers do. Tasks carry no state: what is to be done stands in the rows."""
 
 import asyncio
+import logging
 import signal
 from datetime import timedelta
 
 from django.conf import settings
-from django.db import connections
+from django.db import InterfaceError, OperationalError, connections
 
 from workflows import compaction, faults, requests, retention, seals, shares, start_keys, workers
 from workflows.engine import Engine
 from workflows.models import RunRequest, StreamText, Worker
 from workflows.states import RUN_ENDED
+
+logger = logging.getLogger(__name__)
 
 KEEP_TEXT = timedelta(seconds=10)
 LOOP_SECONDS = 600  # after so long a loop claims no more, so that django-q2 can recycle its process
@@ -24,6 +27,13 @@ def run_loop() -> None:
 
 
 async def _loop() -> None:
+    try:
+        await _work()
+    except (OperationalError, InterfaceError) as error:  # the pacemaker, which has said so, rings when it is back
+        logger.info("The database does not answer, and no run is claimed: %s", error)
+
+
+async def _work() -> None:
     engine = Engine(Worker.Kind.WORKER, capacity=settings.RUNS_PER_WORKER)
     stopping: set[asyncio.Task[None]] = set()
     asyncio.get_running_loop().add_signal_handler(

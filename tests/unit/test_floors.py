@@ -44,6 +44,7 @@ FLOORS: dict[int, list[str]] = {
         "workflows/nearest.py",
         "workflows/process_group.py",
         "workflows/faults.py",
+        "workflows/outages.py",
     ],
     2: [
         "workflows/definitions/*",
