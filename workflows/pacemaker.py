@@ -121,6 +121,7 @@ class Pacemaker:
     def _tick(self) -> None:
         workers.enter(self._who)
         workers.expire_dead(self._who.machine)
+        workers.unlock_lost()
         now = workers.database_now()
         if Run.objects.due(now).exists() or Run.objects.lease_expired(now).exists():
             dispatch.ring()

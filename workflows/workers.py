@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import QuerySet
 from django.utils import timezone
 
@@ -105,6 +107,36 @@ def expire_dead(machine: str) -> int:
         if process_started(worker.pid) != worker.process_started
     ]
     return Worker.objects.filter(pk__in=gone).update(expires_at=now) if gone else 0
+
+
+def name_connection(sender: Any, connection: BaseDatabaseWrapper, **kwargs: Any) -> None:
+    """Receiver of ``connection_created``: let PostgreSQL know whose a connection is, for `unlock_lost`."""
+    if connection.vendor == "postgresql":
+        name = _connection_name(this_machine(), os.getpid())
+        if connection.connection.info.parameter_status("application_name") != name:
+            connection.cursor().execute("SELECT set_config('application_name', %s, false)", [name])
+
+
+def unlock_lost() -> None:
+    """End transactions that lost workers left open: their locks would keep others from the runs.
+
+    A machine that is cut off or frozen within a transaction keeps it open for as long as its connection seems to live.
+    PostgreSQL's own time-outs don't end it: a pipeline's last message puts its timer of idle transactions off.
+    """
+    if connection.vendor != "postgresql":
+        return
+    lost = Worker.objects.filter(expires_at__lte=database_now(), runs__isnull=False).distinct()
+    if names := [_connection_name(worker.machine, worker.pid) for worker in lost]:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = ANY(%s)"
+                " AND usename = current_user AND xact_start < clock_timestamp() - interval '1 second'",
+                [names],
+            )
+
+
+def _connection_name(machine: str, pid: int) -> str:
+    return f"kolosal {machine[:16]} {pid}"
 
 
 def process_started(pid: int) -> int:
