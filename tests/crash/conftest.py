@@ -21,10 +21,6 @@ STORES = [
 ]
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "crash: real processes are killed and servers restarted; slow")
-
-
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     own = [item for item in items if "tests/crash/" in item.nodeid]
     for item in own:
