@@ -67,7 +67,7 @@ class Engine:
         self._helpers = HelperPool(settings.HELPERS)
         self._evaluators = HelperPool(1)
         self._chores: set[asyncio.Task[None]] = set()
-        self._callers: set[asyncio.Task[Any] | None] = set()
+        self._callers: set[asyncio.Task[Any]] = set()
         self.world = World(self._resolve, self._helpers, self._evaluators, settings.EXPRESSION_SECONDS, callables or {})
         self._slots = Slots(self._ledger, self._lease)
         self._means = Means(self._ledger, self.world, self._texts, self._slots)
@@ -106,6 +106,7 @@ class Engine:
             await self._lease.ensure()
         place = self._slots.join(agent)
         caller = asyncio.current_task()
+        assert caller is not None
         self._callers.add(caller)
         try:
             if not await place.ask():
@@ -128,8 +129,7 @@ class Engine:
         for run in list(self._active.values()):
             run.interrupt(_release)
         for caller in self._callers:
-            if caller is not None:
-                caller.cancel()
+            caller.cancel()
         await self._settled(SWALLOWED)
 
     async def close(self) -> None:
@@ -206,7 +206,7 @@ class Engine:
             pass
 
     async def _settled(self, seconds: float | None) -> None:
-        tasks = [task for task in (*(run.task for run in self._active.values()), *self._callers) if task is not None]
+        tasks = [*(run.task for run in self._active.values() if run.task is not None), *self._callers]
         if tasks:
             await asyncio.wait(tasks, timeout=seconds)
 
