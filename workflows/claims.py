@@ -104,13 +104,19 @@ def _suspects(
     now: datetime, run_ids: Collection[uuid.UUID] | None, room: Room, limit: int, held: Sequence[int]
 ) -> list[Run]:
     """Runs that lost a worker, as many as may be together in one loop."""
-    lost = Q(worker__expires_at__lte=now)
+    # Asked for their ids first, each kind by an index of its own; nearly always there are none.
+    again = Run.objects.filter(_claimable(now), recoveries__gt=0)
+    lost = Run.objects.lease_expired(now)
     if run_ids is None:
-        rows = Run.objects.filter(lost | Q(worker__isnull=True, due_at__lte=now, recoveries__gt=0))
+        again = again.filter(due_at__lte=now)
     else:
-        rows = Run.objects.filter(lost | (_claimable(now) & Q(recoveries__gt=0)), pk__in=run_ids)
-    found = _locked(room.exclude_full(rows).order_by("recoveries", "id"), limit)
-    return suspicion.together(room.admit(found), held, limit)
+        again, lost = again.filter(pk__in=run_ids), lost.filter(pk__in=run_ids)
+    ids = list(lost.order_by().values_list("pk", flat=True).union(again.order_by().values_list("pk", flat=True)))
+    if not ids:
+        return []
+    still = Q(worker__expires_at__lte=now) | _claimable(now)
+    rows = room.exclude_full(Run.objects.filter(still, pk__in=ids)).order_by("recoveries", "id")
+    return suspicion.together(room.admit(_locked(rows, limit)), held, limit)
 
 
 def _claimable(now: datetime) -> Q:

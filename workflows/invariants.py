@@ -15,8 +15,9 @@ from workflows.examination import Broken, Rule, examined
 from workflows.models import AgentShare, Event, Run, RunRequest, StepResult, StreamText, Workflow
 from workflows.replay import Replay
 from workflows.states import RUN_ENDED, STEP_FAILED, RunStatus, StepStatus
-from workflows.workers import A_DAY, database_now, process_started, this_machine
+from workflows.workers import database_now, process_started, this_machine
 
+A_DAY = timedelta(days=1)
 TOLERANCE = timedelta(seconds=5)  # beyond a lease's length, until an expired one must be taken over
 STEP_COLUMNS = ("run_id", "path", "status")
 

@@ -20,8 +20,9 @@ class Room:
     """
 
     def __init__(self, now: datetime) -> None:
-        candidates = Run.objects.filter(Q(worker__isnull=True, due_at__lte=now) | Q(worker__expires_at__lte=now))
-        limited = Workflow.objects.filter(concurrency_limit__isnull=False, pk__in=candidates.values("workflow"))
+        due, lost = Run.objects.due(now).order_by(), Run.objects.lease_expired(now)
+        waiting = Q(pk__in=due.values("workflow")) | Q(pk__in=lost.values("workflow"))
+        limited = Workflow.objects.filter(waiting, concurrency_limit__isnull=False)
         if connection.features.has_select_for_update_skip_locked:
             # Weaker than what inserting a run of the workflow asks for, so that starting runs waits for no claim.
             limited = limited.select_for_update(skip_locked=True, no_key=True)

@@ -121,9 +121,12 @@ class Pacemaker:
     def _tick(self) -> None:
         workers.enter(self._who)
         workers.expire_dead(self._who.machine)
-        workers.unlock_lost()
         now = workers.database_now()
-        if Run.objects.due(now).exists() or Run.objects.lease_expired(now).exists():
+        lost = Run.objects.lease_expired(now)
+        if lost.exists():
+            workers.unlock(lost.values_list("worker__machine", "worker__pid").distinct())
+            dispatch.ring()
+        elif Run.objects.due(now).exists():
             dispatch.ring()
         self._watch_cluster(now)
         self._kill_drained()

@@ -15,6 +15,7 @@ from workflows.states import RUN_ENDED
 
 logger = logging.getLogger(__name__)
 
+KEEP_WORKERS = timedelta(hours=1)  # for people to see who was there
 KEEP_TEXT = timedelta(seconds=10)
 LOOP_SECONDS = 600  # after so long a loop claims no more, so that django-q2 can recycle its process
 
@@ -49,8 +50,7 @@ def sweep() -> None:
     RunRequest.objects.filter(run__status__in=RUN_ENDED).delete()
     # Not at once: whoever follows a run reads its last text after its end.
     StreamText.objects.filter(run__ended_at__lt=workers.database_now() - KEEP_TEXT).delete()
-    day_ago = workers.database_now() - workers.A_DAY
-    Worker.objects.filter(expires_at__lt=day_ago, runs__isnull=True).delete()
+    Worker.objects.filter(expires_at__lt=workers.database_now() - KEEP_WORKERS, runs__isnull=True).delete()
     start_keys.forget_old()
     seals.seal_if_due()
     retention.delete_old()

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
@@ -17,8 +18,6 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from workflows.models import Worker
-
-A_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,29 +109,28 @@ def expire_dead(machine: str) -> int:
 
 
 def name_connection(sender: Any, connection: BaseDatabaseWrapper, **kwargs: Any) -> None:
-    """Receiver of ``connection_created``: let PostgreSQL know whose a connection is, for `unlock_lost`."""
+    """Receiver of ``connection_created``: let PostgreSQL know whose a connection is, for `unlock`."""
     if connection.vendor == "postgresql":
         name = _connection_name(this_machine(), os.getpid())
         if connection.connection.info.parameter_status("application_name") != name:
             connection.cursor().execute("SELECT set_config('application_name', %s, false)", [name])
 
 
-def unlock_lost() -> None:
-    """End transactions that lost workers left open: their locks would keep others from the runs.
+def unlock(lost: Iterable[tuple[str, int]]) -> None:
+    """End transactions that lost workers left open, each ``(machine, pid)``: their locks keep others from the runs.
 
     A machine that is cut off or frozen within a transaction keeps it open for as long as its connection seems to live.
     PostgreSQL's own time-outs don't end it: a pipeline's last message puts its timer of idle transactions off.
     """
     if connection.vendor != "postgresql":
         return
-    lost = Worker.objects.filter(expires_at__lte=database_now(), runs__isnull=False).distinct()
-    if names := [_connection_name(worker.machine, worker.pid) for worker in lost]:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = ANY(%s)"
-                " AND usename = current_user AND xact_start < clock_timestamp() - interval '1 second'",
-                [names],
-            )
+    names = [_connection_name(machine, pid) for machine, pid in lost]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = ANY(%s)"
+            " AND usename = current_user AND xact_start < clock_timestamp() - interval '1 second'",
+            [names],
+        )
 
 
 def _connection_name(machine: str, pid: int) -> str:

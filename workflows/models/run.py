@@ -38,11 +38,11 @@ class RunQuerySet(models.QuerySet["Run"]):
 
     def lease_expired(self, now: datetime) -> Self:
         """Runs whose holder did not renew in time."""
-        return self.filter(worker__expires_at__lte=now)
+        return self.filter(worker__isnull=False, worker__expires_at__lte=now)
 
     def held(self, now: datetime) -> Self:
         """Runs under a live lease: those that count against limits."""
-        return self.filter(worker__expires_at__gt=now)
+        return self.filter(worker__isnull=False, worker__expires_at__gt=now)
 
     def expected(self, now: datetime) -> Self:
         """Runs that have not ended, but for those that were put off and have not begun."""
