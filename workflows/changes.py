@@ -6,7 +6,7 @@ put together by hand because this is the hot path: the ORM's building of these s
 
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -57,13 +57,15 @@ def write(changes: Sequence[Change]) -> set[uuid.UUID]:
     """
     if not changes:
         return set()
-    with transaction.atomic(savepoint=False), connection.wrap_database_errors:
-        with _pipeline() as pipeline:
-            guards = [_guarded_update(change) for change in changes]
-            pipeline.sync()
-            held = [change for change, guard in zip(changes, guards, strict=True) if guard.rowcount == 1]
-            _write_parts(held)
+    alone = not connection.in_atomic_block
+    with transaction.atomic(savepoint=False), connection.wrap_database_errors, _pipeline() as pipeline:
+        guards = [_guarded_update(change) for change in changes]
+        pipeline.sync()
+        held = [change for change, guard in zip(changes, guards, strict=True) if guard.rowcount == 1]
+        _write_parts(held)
         faults.point("before-commit")
+        if alone:
+            pipeline.commit()
     faults.point("after-commit")
     return {change.run_id for change in changes if change not in held and not _is_written(change)}
 
@@ -83,16 +85,33 @@ class _Direct:
     """Statements that are carried out one by one, as they come."""
 
     def sync(self) -> None:
-        pass
+        """What was sent has been answered."""
+
+    def commit(self) -> None:
+        """The transaction's end commits."""
 
 
-def _pipeline() -> AbstractContextManager[Any]:
-    """On PostgreSQL statements travel together: one round trip for the guards, one for the rest, one for the commit."""
-    if connection.vendor == "postgresql":
-        connection.ensure_connection()
-        pipeline: AbstractContextManager[Any] = connection.connection.pipeline()
-        return pipeline
-    return nullcontext(_Direct())
+class _Pipelined(_Direct):
+    """PostgreSQL's: statements travel together, one round trip for the guards, one for the rest and the commit."""
+
+    def __init__(self, pipeline: Any) -> None:
+        self._pipeline = pipeline
+
+    def sync(self) -> None:
+        self._pipeline.sync()
+
+    def commit(self) -> None:
+        connection.connection.commit()  # with what is not answered yet; the transaction's end finds nothing to do
+
+
+@contextmanager
+def _pipeline() -> Iterator[_Direct]:
+    if connection.vendor != "postgresql":
+        yield _Direct()
+        return
+    connection.ensure_connection()
+    with connection.connection.pipeline() as pipeline:
+        yield _Pipelined(pipeline)
 
 
 def _guarded_update(change: Change) -> Any:

@@ -148,10 +148,34 @@ def cut_off(six: Six, ada: Host, bob: Host) -> None:
         bob.start_worker()
         wait_for(lambda: not states.helpers_left(six), 8)  # the cut host stops its work before its lease ends
     else:
-        ada.stop_processes()
+        _stop_between_writes(ada, six.site)
         bob.start_worker()
         time.sleep(max(0.0, six.disturbed + 8 - time.time()))
         ada.continue_processes()
+
+
+def _stop_between_writes(host: Host, site: Site) -> None:
+    """Stop all of a host where none of it is in the middle of a write: it would keep SQLite's one lock from others."""
+    for _ in range(100):
+        host.stop_processes()
+        if _is_writable(site):
+            return
+        host.continue_processes()
+        time.sleep(0.02)
+    raise AssertionError("the host writes all the time")
+
+
+def _is_writable(site: Site) -> bool:
+    other = sqlite3.connect(site.database, isolation_level=None)
+    other.execute("PRAGMA busy_timeout = 200")
+    try:
+        other.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError:
+        return False
+    else:
+        return True
+    finally:
+        other.close()
 
 
 def lock(six: Six, ada: Host, bob: Host) -> None:
