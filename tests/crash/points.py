@@ -1,4 +1,4 @@
-"""Part A of a campaign: one kill at each fault point, with runs of each kind of step under way and nothing else."""
+"""Part A of a campaign: one kill or stall at each fault point, with runs of each kind of step and nothing else."""
 
 import random
 import time
@@ -17,6 +17,7 @@ from workflows.states import RunStatus
 
 SLOW = 3.0  # seconds of a step
 SECONDS = 30.0  # for a fault to be reached, and again for its runs to end
+STALLS = 0.3  # share of faults that stall past the lease; the others kill
 
 
 class Points:
@@ -31,6 +32,7 @@ class Points:
         self._workflows = workflows
         self._slow = publish(site, SLOW, "slow-")  # under way long enough for a verb to find them so
         self._strikes = strikes
+        self._stall = strikes.past_lease
 
     def strike_all(self, seconds: float, chance: random.Random) -> Iterator[None]:
         """One strike after the other, until the time is over; yields after each."""
@@ -38,35 +40,36 @@ class Points:
         for point, kind in chance.sample(self.all, len(self.all)):
             if time.monotonic() > until:
                 return
-            self._strike(point, kind)
+            stalls = point != "waiting" and chance.random() < STALLS
+            self._strike(point, kind, f"stall {self._stall:g}" if stalls else "kill")
             yield
 
-    def _strike(self, point: str, kind: str) -> None:
-        started = self._provoke(point, kind)
+    def _strike(self, point: str, kind: str, fault: str) -> None:
+        started = self._provoke(point, kind, fault)
         if started is None:
             self.broken.append(f"{point} × {kind}: the fault point was not reached in {SECONDS:g} s")
             return
         self.struck += 1
-        self._strikes.counts[f"killed at {point}"] += 1
+        self._strikes.counts[f"{'killed' if fault == 'kill' else 'stalled'} at {point}"] += 1
         if not self._until(lambda: all(_ended(run) for run in started)):
             left = [f"{run.pk} ({run.status})" for run in started if not _ended(run)]
             self.broken.append(f"{point} × {kind}: not ended {SECONDS:g} s later: {', '.join(left)}")
 
-    def _provoke(self, point: str, kind: str) -> list[Run] | None:
-        """Start runs and have a process killed; the runs, or None if no process came by."""
+    def _provoke(self, point: str, kind: str, fault: str) -> list[Run] | None:
+        """Start runs and have a process killed or stalled; the runs, or None if no process came by."""
         if point == "waiting":
             return self._kill_one_that_waits(kind)
-        file = self._site.arm(point) if point not in {"takeover", "cancel"} else None
+        file = self._site.arm(point, fault) if point not in {"takeover", "cancel"} else None
         workflows = self._workflows if file else self._slow
         started = [start(workflows[kind]) for _ in range(2)]
         if file is None:
             if not self._until(lambda: _holders(started)):
                 return None
-            file = self._site.arm(point)
+            file = self._site.arm(point, fault)
             self._begin(point, started)
         reached = self._until(lambda: not file.exists())
         file.unlink(missing_ok=True)
-        self._note(file)
+        self._note(file, "process" if fault == "kill" else "cut")
         return started if reached else None
 
     def _begin(self, point: str, started: list[Run]) -> None:
@@ -86,12 +89,14 @@ class Points:
         strike(min(idle))
         return [start(self._workflows[kind]) for _ in range(2)]
 
-    def _note(self, file: Path) -> None:
+    def _note(self, file: Path, how: str) -> None:
         """The process that took the file left its id in the new name."""
         for taken in file.parent.glob(f".{file.name}.*"):
             pid, at = int(taken.suffix[1:]), taken.stat().st_ctime
             for worker in Worker.objects.filter(pid=pid):
-                self._strikes.lost.append(Lost(str(worker), at, "process"))
+                self._strikes.lost.append(Lost(str(worker), at, how))
+            if how == "cut":
+                self._strikes.stalled.add(pid)
             taken.unlink()
 
     def _until(self, condition: Callable[[], object]) -> bool:

@@ -43,7 +43,7 @@ class Strikes:
         self._site = site
         self._hosts = hosts
         self._chance = chance
-        self._past_lease = lease + BEYOND
+        self.past_lease = lease + BEYOND
         self._later: list[tuple[float, Callable[[], object]]] = []
         self._down: set[str] = set()  # hosts whose worker is meant to be down, or to come back by itself
 
@@ -135,7 +135,7 @@ class Strikes:
         self.lose(_named(host), "host")
         had_web = host.web is not None
         host.kill()
-        self._after(self._chance.uniform(0.5, self._past_lease), lambda: host.start_worker(wait=False))
+        self._after(self._chance.uniform(0.5, self.past_lease), lambda: host.start_worker(wait=False))
         if had_web:
             self._after(1.0, lambda: host.start_web(wait=False))
         return True
@@ -146,7 +146,7 @@ class Strikes:
                 self.lose({name for name in _named(host) if name.endswith(f":{pid}")}, "cut")
                 self.stalled.add(pid)
                 strike(pid, signal.SIGSTOP)
-                self._after(self._past_lease, lambda: strike(pid, signal.SIGCONT))  # noqa: B023  (it returns)
+                self._after(self.past_lease, lambda: strike(pid, signal.SIGCONT))  # noqa: B023  (it returns)
                 return True
         return False
 
@@ -162,7 +162,7 @@ class Strikes:
         host = self._chance.choice(self._hosts)
         self.lose(_named(host), "cut")
         host.cut()
-        self._after(self._past_lease, host.heal)
+        self._after(self.past_lease, host.heal)
         return True
 
     # --- Runs ---
