@@ -2,6 +2,7 @@
 
 from workflows.definitions.catalog import Catalog
 from workflows.definitions.checks import Checked, check
+from workflows.definitions.differences import Differences, compare
 from workflows.definitions.models import (
     Cache,
     CallableName,
@@ -22,6 +23,7 @@ __all__ = [
     "Checked",
     "Concurrency",
     "Definition",
+    "Differences",
     "Fallback",
     "Problem",
     "RetryPolicy",
@@ -29,6 +31,7 @@ __all__ = [
     "Step",
     "check",
     "checksum",
+    "compare",
     "json_schema",
     "read_file",
     "read_json",

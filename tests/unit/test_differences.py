@@ -1,0 +1,136 @@
+"""What differs between two definitions."""
+
+import json
+from itertools import combinations
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workflows.definitions.differences import ABSENT, Differences, FieldChange, compare
+
+
+def step(step_id: str, **fields: Any) -> dict[str, Any]:
+    return {"step_id": step_id, "agent_id": "writer", "function_name": "echo", **fields}
+
+
+def workflow(*steps: dict[str, Any] | str, **fields: Any) -> dict[str, Any]:
+    return {"workflow_id": "w", **fields, "steps": [step(each) if isinstance(each, str) else each for each in steps]}
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(0, 2) | st.sampled_from([0.0, 1.0, "a", "", "b c"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("xyz"), inner, max_size=2),
+    max_leaves=5,
+)
+FIELDS = st.dictionaries(st.sampled_from(["description", "metadata", "parameters", "my key"]), VALUES, max_size=3)
+STEPS = st.lists(st.builds(step, st.sampled_from("abcdefg")), max_size=7, unique_by=lambda each: each["step_id"])
+
+
+@st.composite
+def definitions(draw: st.DrawFn) -> dict[str, Any]:
+    return workflow(*({**each, **draw(FIELDS)} for each in draw(STEPS)), **draw(FIELDS))
+
+
+def text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
+
+
+def put(part: dict[str, Any], change: FieldChange) -> None:
+    *above, last = change.path
+    for key in above:
+        part = part[key]
+    assert text(part[last]) == text(change.before) if change.before is not ABSENT else last not in part
+    if change.after is ABSENT:
+        del part[last]
+    else:
+        part[last] = change.after
+
+
+def applied(found: Differences, before: dict[str, Any]) -> dict[str, Any]:
+    """The earlier definition with the differences carried out."""
+    after = json.loads(json.dumps(before))
+    for change in found.fields:
+        put(after, change)
+    steps = {each["step_id"]: each for each in after.pop("steps")}
+    for changed in found.changed:
+        for change in changed.fields:
+            put(steps[changed.step_id], change)
+    taken = {place.step_id for place in found.removed} | {move.step_id for move in found.moved}
+    order = [step_id for step_id in steps if step_id not in taken]
+    places = {place.index: place.step_id for place in found.added} | {move.after: move.step_id for move in found.moved}
+    for index in sorted(places):
+        order.insert(index, places[index])
+    steps |= {entry.step_id: dict(entry.step) for entry in found.added}
+    return {**after, "steps": [steps[step_id] for step_id in order]}
+
+
+@given(definitions())
+def test_nothing_differs_from_itself_in_whatever_order_its_keys_are(one: dict[str, Any]) -> None:
+    assert not compare(one, json.loads(text(one)))
+
+
+@given(definitions(), definitions())
+def test_carrying_the_differences_out_makes_the_later_definition(one: dict[str, Any], other: dict[str, Any]) -> None:
+    found = compare(one, other)
+    assert text(applied(found, one)) == text(other)
+    assert bool(found) == (text(one) != text(other))
+    json.dumps(found.to_json())
+
+
+@given(STEPS, STEPS)
+def test_no_smaller_set_of_moves_explains_the_new_order(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> None:
+    old, new = ([each["step_id"] for each in steps] for steps in (one, other))
+    moved = [move.step_id for move in compare(workflow(*one), workflow(*other)).moved]
+    kept = [step_id for step_id in old if step_id in new]
+
+    def explains(moves: tuple[str, ...]) -> bool:
+        stay = [step_id for step_id in kept if step_id not in moves]
+        return stay == [step_id for step_id in new if step_id in stay]
+
+    assert explains(tuple(moved))
+    assert not any(explains(fewer) for size in range(len(moved)) for fewer in combinations(kept, size))
+
+
+def test_one_step_that_goes_to_the_front_has_moved_alone() -> None:
+    found = compare(workflow("a", "b", "c"), workflow("c", "a", "b"))
+    assert found.to_json()["steps"] == {
+        "added": [],
+        "removed": [],
+        "moved": [{"step_id": "c", "before": 2, "after": 0}],
+        "changed": [],
+    }
+
+
+def test_steps_that_others_push_on_have_not_moved() -> None:
+    found = compare(workflow("a", "b"), workflow("new", "b"))
+    assert found.to_json()["steps"] == {
+        "added": [{"step_id": "new", "index": 0, "step": step("new")}],
+        "removed": [{"step_id": "a", "index": 0, "step": step("a")}],
+        "moved": [],
+        "changed": [],
+    }
+
+
+def test_a_field_is_told_by_its_path_with_both_values_and_left_out_where_it_was_absent() -> None:
+    one = workflow(step("a", parameters={"prompt": "x", "deep": {"my key": 1}}), tags=["a"])
+    other = workflow(step("a", parameters={"prompt": "y", "deep": {}}, max_retries=None), tags=["a", "b"])
+    found = compare(one, other).to_json()
+    assert found["fields"] == [{"path": "tags", "before": ["a"], "after": ["a", "b"]}]
+    (changed,) = found["steps"]["changed"]
+    assert changed["fields"] == [
+        {"path": "parameters.prompt", "before": "x", "after": "y"},
+        {"path": 'parameters.deep["my key"]', "before": 1},
+        {"path": "max_retries", "after": None},
+    ]
+
+
+def test_one_true_and_one_point_zero_are_three_values() -> None:
+    values = (1, True, 1.0)
+    for one, other in combinations(values, 2):
+        assert compare(workflow(default=[one]), workflow(default=[other]))
+
+
+def test_a_thousand_steps_are_compared_at_once() -> None:
+    ids = [f"s{number}" for number in range(1000)]
+    assert len(compare(workflow(*ids), workflow(*reversed(ids))).moved) == 999
