@@ -30,6 +30,7 @@ from workflows.errors import (
     StepNotFound,
     Stopping,
     VersionConflict,
+    VersionNotFound,
     WorkflowExists,
     WorkflowNotFound,
 )
@@ -54,6 +55,7 @@ STATUSES: dict[type[AgentError], HTTPStatus] = {
     Stopping: HTTPStatus.SERVICE_UNAVAILABLE,
     PositionInvalid: HTTPStatus.BAD_REQUEST,
     VersionConflict: HTTPStatus.PRECONDITION_FAILED,
+    VersionNotFound: HTTPStatus.NOT_FOUND,
     WorkflowExists: HTTPStatus.CONFLICT,
     WorkflowNotFound: HTTPStatus.NOT_FOUND,
 }

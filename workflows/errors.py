@@ -37,6 +37,7 @@ __all__ = [
     "TooManyRecoveries",
     "ValidationFailed",
     "VersionConflict",
+    "VersionNotFound",
     "WorkflowError",
     "WorkflowExists",
     "WorkflowNotFound",
@@ -135,6 +136,10 @@ class RunNotFound(WorkflowError):
 
 class VersionConflict(WorkflowError):
     """The workflow was changed since the version that the change builds on."""
+
+
+class VersionNotFound(WorkflowError):
+    """The workflow has no version of that number."""
 
 
 class RunStateConflict(WorkflowError):

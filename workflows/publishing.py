@@ -3,9 +3,10 @@
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from agents.catalog import Catalog
 from workflows import audit, runs
-from workflows.definitions import Definition, checksum, to_dict
-from workflows.errors import VersionConflict, WorkflowExists, WorkflowNotFound
+from workflows.definitions import Definition, check, checksum, read_object, to_dict
+from workflows.errors import VersionConflict, VersionNotFound, WorkflowExists, WorkflowNotFound
 from workflows.models import Step, Workflow, WorkflowVersion
 
 # Keys of a step's definition that have a column of their own in the mirror rows; the others stand in `options`.
@@ -18,6 +19,25 @@ STEP_COLUMNS = frozenset({
 def current(workflow_id: str) -> Workflow:
     """The workflow of that id that is not archived, with its current version. Raises `WorkflowNotFound`."""
     workflow = Workflow.objects.active().select_related("current").filter(workflow_id=workflow_id).first()
+    if workflow is None:
+        raise WorkflowNotFound(f"there is no workflow {workflow_id!r}")
+    return workflow
+
+
+def version_of(workflow: Workflow, number: int) -> WorkflowVersion:
+    """One version of the workflow. Raises `VersionNotFound`."""
+    version = workflow.versions.filter(number=number).first()
+    if version is None:
+        newest = workflow.current.number if workflow.current else 0
+        there_are = f"there are 1 to {newest}" if newest > 1 else "there is only 1"
+        raise VersionNotFound(f"workflow {workflow.workflow_id!r} has no version {number}; {there_are}")
+    return version
+
+
+def locked(workflow_id: str) -> Workflow:
+    """As `current`, and whoever changes it meanwhile waits for the end of the caller's transaction."""
+    # Its current version comes with a query of its own: PostgreSQL locks no row of an outer join.
+    workflow = Workflow.objects.active().select_for_update().filter(workflow_id=workflow_id).first()
     if workflow is None:
         raise WorkflowNotFound(f"there is no workflow {workflow_id!r}")
     return workflow
@@ -47,8 +67,7 @@ def revise(
 
     Raises `WorkflowNotFound`, and `VersionConflict` if the current version is not ``expected_version``.
     """
-    workflow = current(workflow_id)
-    workflow = Workflow.objects.select_for_update().get(pk=workflow.pk)
+    workflow = locked(workflow_id)
     newest = workflow.current
     assert newest is not None
     if expected_version is not None and expected_version != newest.number:
@@ -60,6 +79,25 @@ def revise(
         _describe(workflow, definition)
         _add_version(workflow, definition, newest.number + 1, actor, note)
     return workflow
+
+
+@transaction.atomic
+def restore(
+    workflow_id: str, number: int, *, actor: str, note: str = "", expected_version: int | None = None
+) -> tuple[Workflow, bool]:
+    """Store the definition of an earlier version once more, as the newest, and whether that changed anything.
+
+    It is checked again: agents and functions may have gone since. Raises `DefinitionError`, `VersionNotFound`, and
+    what `revise` raises.
+    """
+    workflow = locked(workflow_id)
+    newest, earlier = workflow.current, version_of(workflow, number)
+    assert newest is not None
+    changes = earlier.checksum != newest.checksum
+    definition = check(read_object(earlier.definition), Catalog()).definition_or_raise() if changes else newest.parsed
+    note = note or f"restores version {number}"
+    revised = revise(workflow_id, definition, actor=actor, note=note, expected_version=expected_version)
+    return revised, changes
 
 
 def save(definition: Definition, *, actor: str, note: str = "") -> Workflow:

@@ -121,9 +121,7 @@ class WorkflowViewSet(Executions):
             raise DefinitionError(patch.problems)
         expected = _expected_version(request)
         with transaction.atomic():
-            # Whoever changes it meanwhile waits, so that the patch is laid over what it replaces.
-            Workflow.objects.active().select_for_update().filter(workflow_id=workflow_id).first()
-            version = publishing.current(workflow_id).current
+            version = publishing.locked(workflow_id).current  # so that the patch is laid over what it replaces
             assert version is not None
             merged = read_object(merge_patch(version.definition, patch.value))
             definition = _definition(_named(merged, workflow_id))

@@ -70,6 +70,16 @@ class WorkflowVersion(models.Model):
         return f"{self.workflow.workflow_id} v{self.number}"
 
     @property
+    def is_current(self) -> bool:
+        """Whether runs start with it where none is named."""
+        return self.workflow.current_id == self.pk
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the definition."""
+        return len(self.definition["steps"])
+
+    @property
     def parsed(self) -> Definition:
         """The definition as typed, frozen data; parsed once in a process."""
         return parsed_version(self.pk)
