@@ -10,6 +10,7 @@ PUBLIC = {"/", "/health", "/v1/health", "/status", "/v1/ready"}
 PAGES = ("admin/", "static/")
 PLACES = {
     "workflow_id": "sample",
+    "number": "1",
     "execution_id": "01890000-0000-7000-8000-000000000000",
     "agent": "tester",
     "engine_id": "default",

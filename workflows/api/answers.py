@@ -88,6 +88,62 @@ class WorkflowStored(Answer):
     message = serializers.CharField()
 
 
+class VersionRestored(WorkflowStored):
+    """An earlier definition is in force again."""
+
+    restored = serializers.BooleanField(help_text="False where it was in force already, and nothing was made.")
+
+
+class FieldChanged(Answer):
+    """A field that was added, removed or changed."""
+
+    path = serializers.CharField(help_text="In the workflow or the step, such as parameters.prompt.")
+    before = serializers.JSONField(required=False, help_text="Left out where the field is new.")
+    after = serializers.JSONField(required=False, help_text="Left out where the field is gone.")
+
+
+class StepOfOne(Answer):
+    """A step that one of the two versions lacks."""
+
+    step_id = serializers.CharField()
+    index = serializers.IntegerField(help_text="From 0, in the version that has it.")
+    step = serializers.DictField()
+
+
+class StepMoved(Answer):
+    """A step that stands elsewhere among those that both versions have; as few as explain the new order."""
+
+    step_id = serializers.CharField()
+    before = serializers.IntegerField(help_text="Its index, from 0.")
+    after = serializers.IntegerField(help_text="Its index, from 0.")
+
+
+class StepChanged(Answer):
+    """A step that both versions have, with the fields that differ."""
+
+    step_id = serializers.CharField()
+    fields = FieldChanged(many=True)  # type: ignore[assignment]  # a field, not the property
+
+
+class StepsCompared(Answer):
+    """What became of the steps, told apart by their ids."""
+
+    added = StepOfOne(many=True)
+    removed = StepOfOne(many=True)
+    moved = StepMoved(many=True)
+    changed = StepChanged(many=True)
+
+
+class VersionDiff(Answer):
+    """What leads from one version to another."""
+
+    workflow_id = serializers.CharField()
+    before = serializers.IntegerField(help_text="Number of the version that is compared with.")
+    after = serializers.IntegerField(help_text="Number of the version that was asked for.")
+    fields = FieldChanged(many=True)  # type: ignore[assignment]  # a field, not the property
+    steps = StepsCompared()
+
+
 class WorkflowArchived(Answer):
     """A workflow was archived."""
 

@@ -26,6 +26,15 @@ class YAMLRenderer(BaseRenderer):
         return data
 
 
+class DetailInYAML:
+    """What a viewset adds whose ``retrieve`` answers in YAML too."""
+
+    def get_renderers(self) -> Any:
+        renderers = super().get_renderers()  # type: ignore[misc]  # a view's
+        is_detail = getattr(self, "action_map", {}).get("get") == "retrieve"
+        return [*renderers, YAMLRenderer()] if is_detail else renderers
+
+
 def wants_yaml(request: Request) -> bool:
     """Whether the request accepts YAML rather than JSON."""
     return isinstance(getattr(request, "accepted_renderer", None), YAMLRenderer)

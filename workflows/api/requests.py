@@ -1,12 +1,19 @@
-"""Bodies and query parameters of requests."""
+"""Bodies, query parameters and headers of requests."""
 
 from typing import Any
 
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers
+from rest_framework.request import Request
 
 from workflows.api.base import StrictSerializer, WholeNumber
 
 SMALL_INTEGER = 32_767
+INTEGER = 2**31 - 1
+
+IF_MATCH = OpenApiParameter(
+    "If-Match", str, OpenApiParameter.HEADER, description="Refuse (412) unless this is the current version."
+)
 
 
 class ExecuteRequest(StrictSerializer):
@@ -59,6 +66,22 @@ class ContextQuery(StrictSerializer):
     at = serializers.CharField(required=False, help_text="Path of a step: the context as that step saw it.")
 
 
+class Noted(StrictSerializer):
+    """What a save takes beside the definition: in the query, or in the body where that holds no definition."""
+
+    note = serializers.CharField(
+        required=False, allow_blank=True, max_length=1000, help_text="What the new version changes; kept with it."
+    )
+
+
+class DiffQuery(StrictSerializer):
+    """What a version is compared with."""
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        said = "Number of a version. Default: the one before."
+        return {"with": serializers.IntegerField(required=False, min_value=1, max_value=INTEGER, help_text=said)}
+
+
 class TemplateRequest(StrictSerializer):
     """A definition to make a workflow from."""
 
@@ -71,3 +94,15 @@ class CallRequest(StrictSerializer):
 
     function = serializers.CharField()
     parameters = serializers.DictField(required=False, allow_null=True)
+
+
+def expected_version(request: Request) -> int | None:
+    """The version of ``If-Match``: `3`, `"3"` or `W/"3"`; None for none and for `*`. Raises `ValidationError`."""
+    text = request.headers.get("If-Match", "*").strip()
+    number = text.removeprefix("W/").strip('"')
+    if text == "*":
+        return None
+    if not (number.isascii() and number.isdigit() and len(number) < 10):
+        message = f'should be a version, such as "3", not {text[:50]!r}'
+        raise serializers.ValidationError({"If-Match": message})
+    return int(number)

@@ -7,7 +7,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from workflows.api.answers import RunStatusAnswer, Usage
-from workflows.models import Event, Run, StepResult, Workflow
+from workflows.models import Event, Run, StepResult, Workflow, WorkflowVersion
 from workflows.results import status_body
 from workflows.states import WorkflowStatus
 
@@ -47,6 +47,28 @@ class WorkflowSummary(serializers.Serializer[Workflow]):
     @extend_schema_field(RunStatusAnswer)
     def get_status(self, workflow: Workflow) -> dict[str, Any]:
         return workflow_status(workflow, self.context["newest"].get(workflow.pk))
+
+
+class VersionSummary(serializers.ModelSerializer[WorkflowVersion]):
+    """A version in a list."""
+
+    current = serializers.BooleanField(source="is_current", help_text="Runs start with it where none is named.")
+    total_steps = serializers.IntegerField()
+
+    class Meta:
+        model = WorkflowVersion
+        fields: ClassVar[list[str]] = [
+            "number", "author", "note", "checksum", "created_at", "current", "total_steps",
+        ]  # fmt: skip
+
+
+class VersionDetail(VersionSummary):
+    """A version alone: with its definition."""
+
+    definition = extend_schema_field({"$ref": "#/components/schemas/Definition"})(serializers.DictField)()
+
+    class Meta(VersionSummary.Meta):
+        fields: ClassVar[list[str]] = [*VersionSummary.Meta.fields, "definition"]
 
 
 class RunSummary(serializers.ModelSerializer[Run]):

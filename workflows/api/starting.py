@@ -13,8 +13,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import ValidationError
 
-from workflows import start_keys
+from workflows import publishing, start_keys
 from workflows.api.stream import stream_url
+from workflows.errors import VersionNotFound
 from workflows.models import Run, Workflow, WorkflowVersion
 from workflows.start_keys import Asked
 
@@ -63,16 +64,15 @@ def start_once(request: Request, workflow: Workflow, asked: Mapping[str, Any], b
     return Started(*start_keys.once(key, actor, Asked(workflow.workflow_id, input, **rest), start))
 
 
-def asked_version(workflow: Workflow, asked: Mapping[str, Any]) -> WorkflowVersion | None:
-    """The version that was asked for, None for none. Raises `ValidationError`."""
-    number = asked.get("version")
+def asked_version(workflow: Workflow, asked: Mapping[str, Any], name: str = "version") -> WorkflowVersion | None:
+    """The version that was asked for under that name, None for none. Raises `ValidationError`."""
+    number = asked.get(name)
     if number is None:
         return None
-    version = workflow.versions.filter(number=number).first()
-    if version is None:
-        message = f"workflow {workflow.workflow_id!r} has no version {number}"
-        raise ValidationError({"version": message}, code="not_found")
-    return version
+    try:
+        return publishing.version_of(workflow, number)
+    except VersionNotFound as error:
+        raise ValidationError({name: str(error)}, code="not_found") from None
 
 
 def accepted(run: Run, message: str) -> Response:

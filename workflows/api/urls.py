@@ -7,10 +7,16 @@ from workflows.api.agents import AgentViewSet
 from workflows.api.engines import EngineViewSet
 from workflows.api.functions import FunctionViewSet
 from workflows.api.runs import RunViewSet
+from workflows.api.versions import VersionViewSet
 from workflows.api.workflows import WorkflowViewSet
 
 router = SimpleRouter(trailing_slash=False)
 router.register("api/v1/sequential-workflows", WorkflowViewSet, basename="workflows")
+router.register(
+    f"api/v1/sequential-workflows/(?P<workflow_id>{WorkflowViewSet.lookup_value_regex})/versions",
+    VersionViewSet,
+    basename="versions",
+)
 router.register("api/v1/runs", RunViewSet, basename="runs")
 router.register("api/v1/agents", AgentViewSet, basename="agents")
 router.register("api/v1/functions", FunctionViewSet, basename="functions")

@@ -7,9 +7,8 @@ from typing import Any, ClassVar
 from django.db import transaction
 from django.db.models import OuterRef, QuerySet, Subquery
 from django_filters.rest_framework import DjangoFilterBackend
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
-from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -20,8 +19,8 @@ from workflows.api.executions import Executions
 from workflows.api.filters import WorkflowFilter
 from workflows.api.pagination import Pages
 from workflows.api.parsers import DEFINITION_PARSERS, JSONParser
-from workflows.api.rendering import YAMLRenderer, wants_yaml
-from workflows.api.requests import TemplateRequest
+from workflows.api.rendering import DetailInYAML, wants_yaml
+from workflows.api.requests import IF_MATCH, Noted, TemplateRequest, expected_version
 from workflows.api.serializers import WorkflowSummary, workflow_status
 from workflows.definitions import Definition, Source, check, read_object, to_yaml
 from workflows.errors import DefinitionError
@@ -35,12 +34,8 @@ PUT_BODY = {"application/json": {"anyOf": [DEFINITION, DETAIL]}, "application/ya
 READ_ONLY = ("version", "created_at", "updated_at", "current_status")
 """What reading a workflow adds to its definition."""
 
-IF_MATCH = OpenApiParameter(
-    "If-Match", str, OpenApiParameter.HEADER, description="Refuse (412) unless this is the current version."
-)
 
-
-class WorkflowViewSet(Executions):
+class WorkflowViewSet(DetailInYAML, Executions):
     """Workflows by their `workflow_id`."""
 
     queryset = Workflow.objects.active().select_related("current")
@@ -66,6 +61,10 @@ class WorkflowViewSet(Executions):
     query_names: ClassVar[dict[str, Collection[str]]] = {
         **Executions.query_names,
         "list": (*WorkflowFilter.base_filters, *Pages.names),
+        "create": ("note",),
+        "update": ("note",),
+        "partial_update": ("note",),
+        "templates": ("note",),
     }
 
     def list(self, request: Request) -> Response:
@@ -76,10 +75,10 @@ class WorkflowViewSet(Executions):
         rows: Any = page  # the stubs know no `many`
         return self.get_paginated_response(WorkflowSummary(rows, many=True, context=context).data)
 
-    @extend_schema(request=DEFINITION_BODY, responses={201: WorkflowStored})
+    @extend_schema(request=DEFINITION_BODY, parameters=[Noted], responses={201: WorkflowStored})
     def create(self, request: Request) -> Response:
         """Store a new workflow."""
-        return _stored(publishing.create(_definition(_source(request.data)), actor=self.actor), "created")
+        return self._created(_definition(_source(request.data)))
 
     @extend_schema(responses={(200, "application/json"): DETAIL, (200, "application/yaml"): str})
     def retrieve(self, request: Request, workflow_id: str) -> Response:
@@ -100,7 +99,7 @@ class WorkflowViewSet(Executions):
         }
         return Response(body, headers=headers)
 
-    @extend_schema(request=PUT_BODY, parameters=[IF_MATCH], responses=WorkflowStored)
+    @extend_schema(request=PUT_BODY, parameters=[IF_MATCH, Noted], responses=WorkflowStored)
     def update(self, request: Request, workflow_id: str) -> Response:
         """Replace the definition: a new version, unless nothing changed.
 
@@ -109,23 +108,25 @@ class WorkflowViewSet(Executions):
         publishing.current(workflow_id)
         definition = _definition(_named(_as_written(_source(request.data)), workflow_id))
         workflow = publishing.revise(
-            workflow_id, definition, actor=self.actor, expected_version=_expected_version(request)
+            workflow_id, definition, actor=self.actor, note=self._note(), expected_version=expected_version(request)
         )
         return _stored(workflow, "saved")
 
-    @extend_schema(request=PATCH_BODY, parameters=[IF_MATCH], responses=WorkflowStored)
+    @extend_schema(request=PATCH_BODY, parameters=[IF_MATCH, Noted], responses=WorkflowStored)
     def partial_update(self, request: Request, workflow_id: str) -> Response:
         """Change parts of the definition by a JSON Merge Patch: a new version, unless nothing changed."""
         patch = _source(request.data)
         if patch.problems:
             raise DefinitionError(patch.problems)
-        expected = _expected_version(request)
+        expected, note = expected_version(request), self._note()
         with transaction.atomic():
             version = publishing.locked(workflow_id).current  # so that the patch is laid over what it replaces
             assert version is not None
             merged = read_object(merge_patch(version.definition, patch.value))
             definition = _definition(_named(merged, workflow_id))
-            workflow = publishing.revise(workflow_id, definition, actor=self.actor, expected_version=expected)
+            workflow = publishing.revise(
+                workflow_id, definition, actor=self.actor, note=note, expected_version=expected
+            )
         return _stored(workflow, "saved")
 
     @extend_schema(responses={200: WorkflowArchived})
@@ -146,7 +147,7 @@ class WorkflowViewSet(Executions):
         }
         return Response(body)
 
-    @extend_schema(request=TemplateRequest, responses={201: WorkflowStored})
+    @extend_schema(request=TemplateRequest, parameters=[Noted], responses={201: WorkflowStored})
     @action(detail=False, methods=["post"], parser_classes=[JSONParser])
     def templates(self, request: Request) -> Response:
         """Store a new workflow from a template given in the body."""
@@ -155,7 +156,7 @@ class WorkflowViewSet(Executions):
         checked = check(read_object({**asked["template"], **identity}), Catalog())
         if checked.definition is None:
             raise DefinitionError([replace(p, path=f"template.{p.path}".strip(".")) for p in checked.problems])
-        return _stored(publishing.create(checked.definition, actor=self.actor), "created")
+        return self._created(checked.definition)
 
     @extend_schema(responses=ExecutorMetrics)
     @action(detail=False, url_path="executor/metrics")
@@ -163,10 +164,12 @@ class WorkflowViewSet(Executions):
         """Counts over all runs."""
         return Response(metrics.executor_metrics())
 
-    def get_renderers(self) -> Any:
-        renderers = super().get_renderers()
-        is_detail = getattr(self, "action_map", {}).get("get") == "retrieve"
-        return [*renderers, YAMLRenderer()] if is_detail else renderers
+    def _created(self, definition: Definition) -> Response:
+        return _stored(publishing.create(definition, actor=self.actor, note=self._note()), "created")
+
+    def _note(self) -> str:
+        note: str = self.query(Noted).get("note", "")
+        return note
 
 
 def newest_runs(workflow_keys: Iterable[int]) -> dict[int, Run]:
@@ -216,17 +219,6 @@ def _named(source: Source, workflow_id: str) -> Source:
         message = f"the address says {workflow_id!r}: leave workflow_id out, or write the same"
         raise DefinitionError([source.problem(("workflow_id",), message, "id_mismatch")])
     return source
-
-
-def _expected_version(request: Request) -> int | None:
-    """The version of ``If-Match``: `3`, `"3"` or `W/"3"`; None for none and for `*`."""
-    text = request.headers.get("If-Match", "*").strip()
-    number = text.removeprefix("W/").strip('"')
-    if text == "*":
-        return None
-    if not (number.isascii() and number.isdigit() and len(number) < 10):
-        raise ValidationError({"If-Match": f'should be a version, such as "3", not {text[:50]!r}'})
-    return int(number)
 
 
 def _stored(workflow: Workflow, done: str) -> Response:
