@@ -100,6 +100,9 @@ def test_every_page_bears_the_policy_and_no_inline_script() -> None:
         "/admin/nothing/here/",
     ]
     addresses += [reverse("admin:workflows_workflow_change", args=[run.workflow_id])]
+    addresses += [
+        reverse(f"admin:workflows_workflow_{name}", args=[run.workflow_id, 1]) for name in ("compare", "restore")
+    ]
     for answer in [*map(client.get, addresses), Client(headers={"host": "localhost"}).get("/admin/login/")]:
         shown = answer.content.decode()
         assert answer.headers["Content-Security-Policy"] == POLICY

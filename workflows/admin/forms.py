@@ -91,6 +91,13 @@ class StepForm(forms.Form):
 StepForms = forms.formset_factory(StepForm, extra=0, max_num=1000, absolute_max=1000, validate_max=True)
 
 
+class RestoreForm(forms.Form):
+    """What an earlier version is restored with. ``version`` is the current one, as the page showed it."""
+
+    version = forms.IntegerField()
+    note = forms.CharField(required=False, max_length=1000, help_text="Why. The new version keeps it.")
+
+
 class StartForm(forms.Form):
     """The input of a run."""
 

@@ -10,12 +10,12 @@ from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
-from unfold.admin import ModelAdmin
 
 from workflows import publishing, runs
 from workflows.admin.base import ReadOnlyAdmin, actor_of, badge, readable
 from workflows.admin.editor import edit
 from workflows.admin.start import start
+from workflows.admin.versions import WorkflowVersions
 from workflows.definitions import to_yaml
 from workflows.models import Run, Step, Workflow, WorkflowVersion
 from workflows.states import WorkflowStatus
@@ -41,7 +41,7 @@ class ArchivedFilter(admin.SimpleListFilter):
 
 
 @admin.register(Workflow)
-class WorkflowAdmin(ModelAdmin):  # type: ignore[misc]
+class WorkflowAdmin(WorkflowVersions):
     list_display = ["workflow_id", "name", "total_steps", "version", "last_run", "updated_at", "run_link"]
     list_display_links = ["workflow_id", "name"]
     list_filter = [ArchivedFilter]
