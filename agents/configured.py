@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from agents.errors import AgentError, MalformedAnswer, RateLimited, RequestRefused, ServerError
-from agents.functions.base import Call, Function, Result
+from agents.functions.base import Call, Function, Reads, Result
 from agents.functions.http_request import parsed_json
 from agents.functions.inference import instructions, result_of
 from agents.inference import complete
@@ -32,19 +32,17 @@ def can_build(row: ConfiguredFunction) -> bool:
 def build(row: ConfiguredFunction) -> Function:
     """The row as a function; only for rows that `can_build`."""
     run = _prompt(row) if row.type == ConfiguredFunction.Type.LLM else _endpoint(row)
-    return Function(row.name, AnyParameters, run, is_async=True, description=row.description)
+    reads = _materials(row) if row.type == ConfiguredFunction.Type.LLM else None
+    return Function(row.name, AnyParameters, run, is_async=True, description=row.description, reads=reads)
 
 
 def _prompt(row: ConfiguredFunction) -> Any:
     async def run(call: Call, parameters: AnyParameters) -> Result:
         """The model follows the function's description; returns the keys of `inference`."""
-        given = parameters.model_extra or {}
-        lines = [f"{name}: {_spoken(value)}" for name, value in given.items()]
-        prompt = "\n".join([row.description or row.name, *lines])
         completion = await complete(
-            prompt,
+            _text(row, parameters),
             system=instructions(call),
-            materials=relevant_results(prompt, call.context),
+            materials=_materials(row)(parameters, call.context),
             llm=call.agent.llm,
             models=[call.model] if call.model else None,
             schema=call.output_schema,
@@ -53,6 +51,16 @@ def _prompt(row: ConfiguredFunction) -> Any:
         return result_of(completion)
 
     return run
+
+
+def _text(row: ConfiguredFunction, parameters: AnyParameters) -> str:
+    given = parameters.model_extra or {}
+    lines = [f"{name}: {_spoken(value)}" for name, value in given.items()]
+    return "\n".join([row.description or row.name, *lines])
+
+
+def _materials(row: ConfiguredFunction) -> Reads:
+    return lambda parameters, context: relevant_results(_text(row, parameters), context)
 
 
 def _endpoint(row: ConfiguredFunction) -> Any:

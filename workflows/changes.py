@@ -14,10 +14,11 @@ from typing import Any
 
 from django.db import connection, models, transaction
 
-from workflows import faults
+from workflows import cached_results, faults
 from workflows.audit import EventRow
 from workflows.models import Event, Run, RunRequest, StepResult, StreamText
 from workflows.models.fields import dumps
+from workflows.outcomes import Reusable
 from workflows.states import RunStatus, StepStatus
 
 ROWS_AT_ONCE = 100  # of one INSERT: SQLite allows 32,766 values in a statement
@@ -39,6 +40,7 @@ class Change:
     events: list[EventRow] = field(default_factory=list)
     texts: list[dict[str, Any]] = field(default_factory=list)  # the last streamed text of steps that end here
     requests: list[int] = field(default_factory=list)  # requests that this change answers
+    reusable: dict[str, Reusable] = field(default_factory=dict)  # path → what its function gave
     superseded: list[str] = field(default_factory=list)  # paths whose results are discarded
     keep_only: str | None = None  # the run has ended: drop the result data of every step but this path
 
@@ -142,6 +144,7 @@ def _write_parts(changes: list[Change]) -> None:
             RunRequest.objects.filter(pk__in=change.requests).delete()
         if change.keep_only is not None:
             StepResult.objects.filter(run_id=change.run_id).exclude(path=change.keep_only).update(result=None)
+    cached_results.keep((c.run_id, path, reusable) for c in changes for path, reusable in c.reusable.items())
     write_texts([text for change in changes for text in change.texts])
     _insert(Event, [_event_columns(event) for change in changes for event in change.events])
 

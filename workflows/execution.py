@@ -7,14 +7,15 @@ import asyncio
 import random
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from agents.errors import AgentError, FunctionFailed, error_from_json
 from agents.functions import registry
 from agents.functions.base import AgentSpec, Call, Function
 from agents.plain import clean_text, plain_object
-from workflows import expressions, retries
+from workflows import cached_results, expressions, retries
+from workflows.cached_results import Found
 from workflows.definitions import callables
 from workflows.definitions.models import CallableName, Definition, RetryPolicy, Step
 from workflows.definitions.problems import written
@@ -22,10 +23,13 @@ from workflows.definitions.schemas import mismatches
 from workflows.errors import ExpressionError, OutputSchemaMismatch, StepTimeout, ValidationFailed
 from workflows.helper_processes import HelperPool
 from workflows.masking import EnvironmentSecrets, Mask
-from workflows.outcomes import ErrorRecord, Failed, Footprint, RetryAt, Skipped, Succeeded, Usage
+from workflows.models.fields import dumps
+from workflows.outcomes import ErrorRecord, Failed, Footprint, RetryAt, Reusable, Skipped, Succeeded, Usage
 from workflows.scope import Scope
 
 Rule = str | CallableName
+
+LARGEST_REUSABLE = 4 * 1024 * 1024  # characters of JSON; larger results are not kept for other steps
 
 
 @dataclass(slots=True)
@@ -41,23 +45,45 @@ class World:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A step that can be attempted. ``stored`` is what is kept of its parameters, secrets masked."""
+    """A step that can be attempted. ``stored`` is what is kept of its parameters, secrets masked.
+
+    ``digest`` is that of its result, for a step with ``cache``: see `cached_results.digest`.
+    """
 
     agent: AgentSpec
     function: Function
     parameters: dict[str, Any]
     stored: dict[str, Any]
     mask: Mask
+    digest: str = ""
 
 
-async def prepare(step: Step, scope: Scope, world: World, *, begun: bool = False) -> Ready | Skipped | Failed:
+async def prepare(
+    step: Step, scope: Scope, world: World, *, begun: bool = False, model: str | None = None
+) -> Ready | Skipped | Failed:
     """Whether the step is to be executed, and with what. One that has ``begun`` before is not skipped any more."""
     try:
         if not begun and (skipped := await _skipped(step, scope, world)):
             return skipped
-        return await _render(step.agent_id, step.function_name, step.parameters, scope, world)
+        ready = await _render(step.agent_id, step.function_name, step.parameters, scope, world)
+        return replace(ready, digest=await _digest(step, ready, scope, world, model))
     except Exception as error:
         return Failed(record_error(error))
+
+
+async def reuse(step: Step, ready: Ready, found: Found, scope: Scope, world: World) -> Succeeded | None:
+    """The outcome of a step whose function gave ``found`` before; None if that does not pass the step's own checks."""
+    try:
+        usage = _usage(found.result)
+        result = ready.mask.value(await _checked(step, found.result, scope, world))
+        told = {
+            "digest": ready.digest,
+            "from": f"{found.run_id or 'a deleted run'}:{found.path}",
+            "saved": asdict(usage),
+        }
+        return Succeeded(result, *scope.encode(result), source="cache", told=told)
+    except Exception:  # the function is called, and what it gives then is told as ever
+        return None
 
 
 async def attempt(
@@ -86,9 +112,12 @@ async def attempt(
             ready.function, call, ready.parameters, step.timeout_seconds, world.helpers
         )
         stream.flush()
+        reusable = _reusable(step, ready, result)
         result = await _checked(step, result, scope, world)
         result = ready.mask.value(result)
-        return Succeeded(result, *scope.encode(result), footprint=_masked_logs(footprint, call, ready.mask))
+        told = {"digest": reusable.digest} if reusable else {}
+        footprint = _masked_logs(footprint, call, ready.mask)
+        return Succeeded(result, *scope.encode(result), footprint=footprint, reusable=reusable, told=told)
     except Exception as error:
         return Failed(record_error(error, ready.mask), _masked_logs(footprint, call, ready.mask))
 
@@ -177,6 +206,27 @@ async def _render(agent_name: str, function: str, parameters: dict[str, Any], sc
     rendered = await _rendered(parameters, scope.names(secrets=secrets), world)
     mask = Mask(secrets.used.values())
     return Ready(agent, offered, rendered, mask.parameters(rendered), mask)
+
+
+async def _digest(step: Step, ready: Ready, scope: Scope, world: World, model: str | None) -> str:
+    if step.cache is None:
+        return ""
+    key = await _rendered(step.cache.key, scope.names(), world)
+    try:
+        basis = registry.basis(ready.function, ready.parameters, scope.context)
+        return cached_results.digest(ready.agent, ready.function.name, basis, model, step.output_schema, key)
+    except Exception:  # parameters that are wrong: the attempt will tell
+        return ""
+
+
+def _reusable(step: Step, ready: Ready, result: dict[str, Any]) -> Reusable | None:
+    """What is kept: encoded before a processor may change it, unless it is too large."""
+    if step.cache is None or not ready.digest:
+        return None
+    text = dumps(ready.mask.value(result))
+    if len(text) > LARGEST_REUSABLE:
+        return None
+    return Reusable(ready.digest, text, step.cache.ttl_seconds)
 
 
 async def _rendered(value: Any, names: Mapping[str, Any], world: World) -> Any:

@@ -40,10 +40,19 @@ class Footprint:
 
 
 @dataclass(frozen=True, slots=True)
+class Reusable:
+    """What a function gave, for other steps that ask for the same: JSON text from before its step's own checks."""
+
+    digest: str
+    result: str
+    ttl_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Succeeded:
     """``encoded`` is the result as the JSON text that is stored, ``sizes`` the bytes of each of its keys.
 
-    ``source`` says where the result came from, if not from the step's own function.
+    ``source`` says where the result came from, if not from the step's own function; ``told`` is what the event adds.
     """
 
     result: dict[str, Any]
@@ -51,6 +60,8 @@ class Succeeded:
     sizes: dict[str, int]
     footprint: Footprint = Footprint()
     source: str = ""
+    reusable: Reusable | None = None
+    told: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

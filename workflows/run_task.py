@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from django.conf import settings
 from django.utils import timezone
 
-from workflows import claims, execution, faults, requests, transitions
+from workflows import cached_results, claims, execution, faults, requests, transitions
 from workflows.attempt_texts import AttemptTexts
 from workflows.claims import Claimed
 from workflows.definitions.models import Step
@@ -165,7 +165,8 @@ class RunTask:
         """Carry out one step. Returns the error it failed with."""
         held, path = self.held, step.step_id
         begun = held.step(path).status != StepStatus.PENDING
-        ready = await execution.prepare(step, self._scope, self._means.world, begun=begun)
+        model = self._definition.model_for(step)
+        ready = await execution.prepare(step, self._scope, self._means.world, begun=begun, model=model)
         columns = _columns(step, ready)
         if isinstance(ready, Skipped):
             transitions.skip_step(held, path, ready, columns)
@@ -173,6 +174,9 @@ class RunTask:
         if isinstance(ready, Failed):
             transitions.fail_step(held, path, ready, columns)
             return self._record(step, ready)
+        if reused := await self._reused(step, ready):
+            transitions.reuse_step(held, path, reused, columns)
+            return self._record(step, reused)
         outcome = await self._attempts(step, ready, columns)
         if isinstance(outcome, Failed) and step.fallback is not None:
             outcome = await self._fall_back(step, outcome)
@@ -182,6 +186,13 @@ class RunTask:
         else:
             transitions.fail_step(held, path, outcome)
         return self._record(step, outcome)
+
+    async def _reused(self, step: Step, ready: Ready) -> Succeeded | None:
+        """An earlier result in place of attempts. Not where a `retry` discarded one: it wants a new one."""
+        if not ready.digest or self.held.step(step.step_id).discards:
+            return None
+        found = await self._means.ledger.insist(cached_results.find, ready.digest)
+        return await execution.reuse(step, ready, found, self._scope, self._means.world) if found else None
 
     async def _attempts(self, step: Step, ready: Ready, columns: dict[str, Any]) -> Succeeded | Failed:
         held, path = self.held, step.step_id

@@ -68,6 +68,7 @@ STEP_TRANSITIONS: dict[str, frozenset[str]] = {
         {
             StepStatus.RUNNING,
             StepStatus.WAITING,
+            StepStatus.COMPLETED,  # by an earlier result
             StepStatus.SKIPPED,
             StepStatus.FAILED,
             StepStatus.CANCELLED,
@@ -89,6 +90,7 @@ STEP_TRANSITIONS: dict[str, frozenset[str]] = {
         {
             StepStatus.RUNNING,
             StepStatus.WAITING,
+            StepStatus.COMPLETED,  # by an earlier result
             StepStatus.FAILED,
             StepStatus.CANCELLED,
             StepStatus.TIMED_OUT,

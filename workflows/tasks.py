@@ -8,7 +8,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connections
 
-from workflows import compaction, faults, requests, retention, seals, shares, start_keys, workers
+from workflows import cached_results, compaction, faults, requests, retention, seals, shares, start_keys, workers
 from workflows.engine import Engine
 from workflows.models import RunRequest, StreamText, Worker
 from workflows.states import RUN_ENDED
@@ -44,7 +44,7 @@ async def _work() -> None:
 
 
 def sweep() -> None:
-    """Put away what is left over (requests, text, worker rows, start keys), seal ended runs, delete old ones."""
+    """Put away what is left over or has expired, seal ended runs, delete old ones."""
     requests.settle()
     shares.forget_lost()
     RunRequest.objects.filter(run__status__in=RUN_ENDED).delete()
@@ -52,6 +52,7 @@ def sweep() -> None:
     StreamText.objects.filter(run__ended_at__lt=workers.database_now() - KEEP_TEXT).delete()
     Worker.objects.filter(expires_at__lt=workers.database_now() - KEEP_WORKERS, runs__isnull=True).delete()
     start_keys.forget_old()
+    cached_results.forget_expired()
     seals.seal_if_due()
     retention.delete_old()
     compaction.give_back()

@@ -27,6 +27,7 @@ DELIMITERS = ",;\t|"
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?")
 # Keys of a context under which an earlier step may have left rows, the likeliest first.
 CONTEXT_NAMES = ("data", "rows", "dataset")
+_READ = (*CONTEXT_NAMES, "data_source", "preparation", "rows_complete")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,11 @@ def choose(given: Mapping[str, Any], context: Mapping[str, Any], *, default: str
         "no data: give rows or CSV/JSON text in 'data', or name a 'data_source': "
         f"{_known()}; or let an earlier step's result have 'data_source', 'data' or 'rows'",
     )
+
+
+def read_of(context: Mapping[str, Any]) -> dict[str, Any]:
+    """All of a context that `choose` may look at."""
+    return {name: context[name] for name in _READ if name in context}
 
 
 def _of_step(given: Mapping[str, Any]) -> Source | None:

@@ -164,11 +164,16 @@ class Call:
 
 
 Result = dict[str, Any]
+Reads = Callable[[Any, Mapping[str, Any]], Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A function that agents may offer. `run(call, parameters)` gives a JSON object, or a promise of one."""
+    """A function that agents may offer. `run(call, parameters)` gives a JSON object, or a promise of one.
+
+    `reads(parameters, context)` is what it takes from the context by itself, beside its parameters, as JSON:
+    results are reused only where it is the same.
+    """
 
     name: str
     parameters: type[BaseModel]
@@ -176,6 +181,7 @@ class Function:
     is_async: bool
     aliases: tuple[str, ...] = ()
     description: str = ""
+    reads: Reads | None = None
 
     def known_parameters(self) -> set[str]:
         """Every name by which a parameter may be given, aliases included."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from pydantic import AliasChoices, Field
 
@@ -10,7 +12,7 @@ from agents.functions.base import EXPLICIT, Call, Parameters, Result
 from agents.functions.inference import INCLUDE_CONTEXT, MAX_TOKENS, TEMPERATURE, instructions, result_of
 from agents.functions.registry import function
 from agents.inference import complete
-from agents.providers.base import Sampling
+from agents.providers.base import Material, Sampling
 from agents.quoting import relevant_results
 
 _BLOCK = re.compile(r"```[\w+#.-]*[ \t]*\n(.*?)(?:\n```|\Z)", re.DOTALL)
@@ -37,21 +39,29 @@ class CodeGeneration(Parameters):
     include_context: bool = Field(True, json_schema_extra=EXPLICIT, description=INCLUDE_CONTEXT)
 
 
-@function("code_generation", description="Writes code for requirements, in a language and style")
+def _prompt(parameters: CodeGeneration) -> str:
+    return (
+        f"Write {parameters.language} code in this style: {parameters.style}.\n"
+        f"Requirements:\n{parameters.requirements}\n\n"
+        "Answer with one fenced code block, then a short explanation."
+    )
+
+
+def materials_of(parameters: CodeGeneration, context: Mapping[str, Any]) -> tuple[Material, ...]:
+    """The earlier results that go along with the requirements."""
+    return relevant_results(_prompt(parameters), context) if parameters.include_context else ()
+
+
+@function("code_generation", description="Writes code for requirements, in a language and style", reads=materials_of)
 async def code_generation(call: Call, parameters: CodeGeneration) -> Result:
     """Returns `{code, explanation, language}` and the keys of `inference`.
 
     Without a model `code` is a comment that says so, with the requirements in it: no code is invented.
     """
-    prompt = (
-        f"Write {parameters.language} code in this style: {parameters.style}.\n"
-        f"Requirements:\n{parameters.requirements}\n\n"
-        "Answer with one fenced code block, then a short explanation."
-    )
     completion = await complete(
-        prompt,
+        _prompt(parameters),
         system=instructions(call),
-        materials=relevant_results(prompt, call.context) if parameters.include_context else (),
+        materials=materials_of(parameters, call.context),
         llm=call.agent.llm,
         models=[call.model] if call.model else None,
         sampling=Sampling(parameters.max_tokens, parameters.temperature),

@@ -9,7 +9,7 @@ from agents.data import patterns, quality
 from agents.data.errors import invalid
 from agents.data.operations import OPERATIONS, patterns_told
 from agents.data.parameters import DataAnalysis
-from agents.data.sources import INLINE, Source, choose, is_table
+from agents.data.sources import INLINE, Source, choose, is_table, read_of
 from agents.functions.base import Call, Result
 from agents.functions.registry import function
 from agents.wording import hint
@@ -18,7 +18,11 @@ NAMED_SAMPLE_ROWS = 20  # a later step finds the whole set by its name
 
 
 # Plain: DuckDB's work can be long and can't be interrupted, so it runs in a process that can be killed.
-@function("data_analysis", description="Validates, prepares and measures a table: rows, CSV, JSON, Parquet")
+@function(
+    "data_analysis",
+    description="Validates, prepares and measures a table: rows, CSV, JSON, Parquet",
+    reads=lambda parameters, context: read_of(context),
+)
 def data_analysis(call: Call, parameters: DataAnalysis) -> Result:
     """Every result has `operation_applied`, `data_source`, `synthetic` and a sentence in `result`.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import Field, field_validator
@@ -9,7 +10,7 @@ from pydantic import Field, field_validator
 from agents.functions.base import EXPLICIT, Call, Parameters, Result
 from agents.functions.registry import function
 from agents.inference import complete
-from agents.providers.base import Completion, Sampling
+from agents.providers.base import Completion, Material, Sampling
 from agents.quoting import relevant_results
 
 MAX_TOKENS = "The longest answer, in tokens of the model (about four characters each); a longer one is cut off."
@@ -58,7 +59,12 @@ class Inference(Parameters):
         return [value] if isinstance(value, str) else value
 
 
-@function("inference", description="Asks the agent's model; streams the text")
+def materials_of(parameters: Inference, context: Mapping[str, Any]) -> tuple[Material, ...]:
+    """The earlier results that go along with the prompt."""
+    return relevant_results(parameters.prompt, context) if parameters.include_context else ()
+
+
+@function("inference", description="Asks the agent's model; streams the text", reads=materials_of)
 async def inference(call: Call, parameters: Inference) -> Result:
     """Returns `{text, tokens_generated, tokens_per_second, engine_used, provider, model, …}`.
 
@@ -74,7 +80,7 @@ async def ask(call: Call, parameters: Inference) -> Completion:
     completion = await complete(
         parameters.prompt,
         system=parameters.system_prompt if parameters.system_prompt is not None else instructions(call),
-        materials=relevant_results(parameters.prompt, call.context) if parameters.include_context else (),
+        materials=materials_of(parameters, call.context),
         llm=call.agent.llm,
         models=_models(call, parameters),
         sampling=Sampling(

@@ -23,7 +23,7 @@ from pydantic import BaseModel, ValidationError
 
 from agents.conf import setting
 from agents.errors import AgentError, FunctionFailed, FunctionNotFound, InvalidParameters
-from agents.functions.base import Call, Function, Result
+from agents.functions.base import Call, Function, Reads, Result
 from agents.plain import plain_object
 from agents.wording import Path, dotted, hint, mistakes
 
@@ -44,11 +44,12 @@ _all_loaded = False
 Run = TypeVar("Run", bound=Callable[..., Any])
 
 
-def function(name: str, *aliases: str, description: str = "") -> Callable[[Run], Run]:
+def function(name: str, *aliases: str, description: str = "", reads: Reads | None = None) -> Callable[[Run], Run]:
     """Register a function: `run(call: Call, parameters: SomeModel) -> dict`, plain or `async`.
 
     The parameter model is the annotation of the second argument. An `async` function runs in the event loop,
-    a plain one in a process of its own. Raises `TypeError` without a model, `ValueError` for a taken name.
+    a plain one in a process of its own. `reads`: see `Function`. Raises `TypeError` without a model, `ValueError` for
+    a taken name.
     """
 
     def register(run: Run) -> Run:
@@ -60,6 +61,7 @@ def function(name: str, *aliases: str, description: str = "") -> Callable[[Run],
                 run=run,
                 is_async=inspect.iscoroutinefunction(run),
                 description=description or (inspect.getdoc(run) or "").partition("\n")[0],
+                reads=reads,
             )
         )
         return run
@@ -117,6 +119,18 @@ def validate(function: Function, parameters: Mapping[str, Any], context: Mapping
             kept = {key: value for key, value in borrowed.items() if key not in optional}
             return validate(function, {**kept, **parameters})
         raise _invalid(function, error, parameters, borrowed) from None
+
+
+def basis(function: Function, parameters: Mapping[str, Any], context: Mapping[str, Any]) -> dict[str, Any]:
+    """What the result of a call hangs on besides its agent: `{parameters, read}`, those borrowed from the context too.
+
+    Raises `InvalidParameters`, as the call would.
+    """
+    valid = validate(function, parameters, context)
+    return {
+        "parameters": {**_from_context(function, parameters, context), **parameters},
+        "read": function.reads(valid, context) if function.reads else None,
+    }
 
 
 def unknown_parameters(function: Function, parameters: Mapping[str, Any]) -> dict[str, str | None]:

@@ -76,6 +76,7 @@ class TextProcessing(Parameters):
     "text_processing",
     "text_analysis",
     description="Analyse, summarise, review, extract from or redact a text",
+    reads=lambda parameters, context: [context.get("text"), context.get("code")],
 )
 async def text_processing(call: Call, parameters: TextProcessing) -> Result:
     """Every result has `operation_applied`, `method` (`measured` or `model`), `how`, and text in `result`.

@@ -421,7 +421,7 @@ def test_every_field_says_what_it_means(model):
     assert [name for name, field in model.model_fields.items() if not field.description] == []
 
 
-def test_what_is_not_in_force_yet_is_said():
+def test_limits_and_caches_are_in_force_and_nothing_is_said_of_them():
     text = """\
 workflow_id: w
 concurrency: {limit: 2}
@@ -430,6 +430,4 @@ steps:
 """
     checked = check(read_yaml(text))
     assert checked.definition is not None
-    assert [(w.path, w.code, w.line) for w in checked.warnings] == [
-        ("steps[0].cache", "not_in_force", 4),
-    ]
+    assert checked.warnings == []

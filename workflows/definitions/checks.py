@@ -125,12 +125,6 @@ class _Check:
         yield from self._schema(("parameters",), self.value.get("parameters"))
         yield from self._retry(("retry",), self.value.get("retry"))
 
-    def _not_in_force(self, path: Path, part: dict[str, Any], key: str, consequence: str) -> Iterator[Problem]:
-        """A field that is read and kept, and that this version does not act on: nobody may rely on it unawares."""
-        if part.get(key) is not None:
-            message = f"{key} is not in force in this version yet: {consequence}"
-            yield self.source.problem((*path, key), message, "not_in_force", of_key=True, warning=True)
-
     def _doubled_id(self, path: Path, step_id: str, earlier: dict[str, Any]) -> Iterator[Problem]:
         if step_id in earlier:
             yield self.source.problem(path, f'the id "{step_id}" is taken by an earlier step', "duplicate_step_id")
@@ -140,7 +134,6 @@ class _Check:
             message = f"{block[0]} is not available in this version yet; nor are other branches, loops and waits"
             yield self.source.problem((*path, block[0]), message, "block_not_supported", of_key=True)
             return
-        yield from self._not_in_force(path, step, "cache", "no earlier result is reused")
         yield from self._depends_on((*path, "depends_on"), step.get("depends_on"), names)
         for rule in RULES:
             yield from self._rule((*path, rule), step.get(rule), names)

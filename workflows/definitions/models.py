@@ -116,7 +116,7 @@ class Fallback(Written):
 
 
 class Cache(Written):
-    """Reuse of an earlier result of the same function, parameters and key."""
+    """Reuse of an earlier result of the same agent, function, parameters and key, from any run."""
 
     ttl_seconds: Annotated[Number, Field(gt=0, le=YEAR, description="How long a result stays good.")]
     key: Annotated[str | None, Field(description="Text that sets results apart; may contain `${…}`.")] = None
@@ -170,7 +170,9 @@ class Step(Written):
         ),
     ] = None
     fallback: Annotated[Fallback | None, Field(description="Used once, when all attempts have failed.")] = None
-    cache: Annotated[Cache | None, Field(description="Reuse an earlier result.")] = None
+    cache: Annotated[
+        Cache | None, Field(description="Reuse what the function gave before, for the same parameters.")
+    ] = None
     output_schema: Annotated[
         dict[str, Any] | None,
         Field(description="JSON Schema that the result must match; `inference` also asks the model for it."),

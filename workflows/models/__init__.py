@@ -1,3 +1,4 @@
+from workflows.models.cached import CachedResult
 from workflows.models.event import Event, SiteChain, StreamText
 from workflows.models.run import Run, StartKey, StepResult, new_run_id
 from workflows.models.worker import AgentShare, RunRequest, Worker
@@ -5,6 +6,7 @@ from workflows.models.workflow import Step, Workflow, WorkflowVersion
 
 __all__ = [
     "AgentShare",
+    "CachedResult",
     "Event",
     "Run",
     "RunRequest",

@@ -19,7 +19,15 @@ from workflows.transitions.runs import (
     take_over,
     time_out,
 )
-from workflows.transitions.steps import complete_step, fail_step, queue_step, retry_step, skip_step, start_step
+from workflows.transitions.steps import (
+    complete_step,
+    fail_step,
+    queue_step,
+    retry_step,
+    reuse_step,
+    skip_step,
+    start_step,
+)
 
 __all__ = [
     "cancel",
@@ -36,6 +44,7 @@ __all__ = [
     "resume",
     "retry",
     "retry_step",
+    "reuse_step",
     "skip_step",
     "start_step",
     "take_over",

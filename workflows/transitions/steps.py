@@ -77,18 +77,25 @@ def retry_step(run: HeldRun, path: str, outcome: RetryAt) -> None:
 
 
 def complete_step(run: HeldRun, path: str, outcome: Succeeded) -> None:
-    """running → completed."""
+    """running → completed. What its function gave is kept with it, if the step has a ``cache``."""
     step = run.step(path)
     _move_step(step, StepStatus.COMPLETED)
     _end_attempt(run, step, outcome.footprint)
-    run.counts["successful_steps"] += 1
-    if run.recoveries:  # it gets on: only recoveries without progress count towards giving up
-        run.recoveries = 0
-        run.open().run["recoveries"] = 0
-    columns = {"result": Encoded(outcome.encoded), "reason": outcome.source, "error_code": "", "error_message": ""}
-    _end_step(
-        run, step, columns, outcome.footprint, success=True, **({"source": outcome.source} if outcome.source else {})
-    )
+    if outcome.reusable is not None:
+        run.open().reusable[path] = outcome.reusable
+    _succeed(run, step, {}, outcome)
+
+
+def reuse_step(run: HeldRun, path: str, outcome: Succeeded, columns: dict[str, Any]) -> None:
+    """pending | retrying | waiting | running (after a lost worker) → completed, by an earlier result: no attempt.
+
+    ``columns`` are as in `start_step`.
+    """
+    step = run.step(path)
+    _interrupt_lost(step)
+    _move_step(step, StepStatus.COMPLETED)
+    step.started_at = step.started_at or timezone.now()
+    _succeed(run, step, columns | {"started_at": step.started_at, "discards": step.discards}, outcome)
 
 
 def fail_step(run: HeldRun, path: str, outcome: Failed, columns: dict[str, Any] | None = None) -> None:
@@ -150,6 +157,16 @@ def _move_step(step: HeldStep, status: str) -> None:
     if status not in STEP_TRANSITIONS[step.status]:
         raise IllegalTransition(f"step {step.path} can't go from {step.status} to {status}")
     step.status = status
+
+
+def _succeed(run: HeldRun, step: HeldStep, columns: dict[str, Any], outcome: Succeeded) -> None:
+    run.counts["successful_steps"] += 1
+    if run.recoveries:  # it gets on: only recoveries without progress count towards giving up
+        run.recoveries = 0
+        run.open().run["recoveries"] = 0
+    columns |= {"result": Encoded(outcome.encoded), "reason": outcome.source, "error_code": "", "error_message": ""}
+    source = {"source": outcome.source} if outcome.source else {}
+    _end_step(run, step, columns, outcome.footprint, success=True, **source, **outcome.told)
 
 
 def _store_step(run: HeldRun, step: HeldStep, columns: dict[str, Any]) -> None:
