@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from workflows import dispatch, engine_thread, limits, requests, retrying, transitions
 from workflows.definitions import Definition, Problem
-from workflows.definitions.inputs import check_input
+from workflows.definitions.inputs import accepted_input
 from workflows.errors import InputInvalid, RunNotFound, RunStateConflict
 from workflows.held import load, write
 from workflows.models import Run, RunRequest, StreamText, Workflow, WorkflowVersion, new_run_id
@@ -50,12 +50,13 @@ def start(
 ) -> Run:
     """Insert a queued run of ``version``, or of the current one. Raises `InputInvalid`, `ConcurrencyLimitReached`.
 
+    What ``input`` leaves out has its default, as the workflow's ``parameters`` give it, and is stored with the run.
     With ``wake`` the workers are rung on commit, if it is due already. A ``reserved`` run is never due: it waits for
     the one loop that claims it by its id. ``id``: what it is called where that is settled already.
     """
     version = version or workflow.current
     assert version is not None
-    check_input(version.parsed, input)
+    input = accepted_input(version.parsed, input)
     _require_room(version.parsed, input)
     now = timezone.now()
     with transaction.atomic():

@@ -13,7 +13,7 @@ from workflows.definitions.models import Definition
 from workflows.definitions.problems import Path, Problem
 from workflows.definitions.reading import Source
 from workflows.definitions.references import Names, rule_problems, template_problems
-from workflows.definitions.schemas import schema_faults
+from workflows.definitions.schemas import default_faults, schema_faults
 from workflows.definitions.shape import read_shape
 from workflows.errors import DefinitionError
 from workflows.nearest import did_you_mean
@@ -123,6 +123,7 @@ class _Check:
             message = f'the id "{name}" is taken by the API; reserved are {", ".join(sorted(RESERVED))}'
             yield self.source.problem(("workflow_id",), message, "reserved_id")
         yield from self._schema(("parameters",), self.value.get("parameters"))
+        yield from self._defaults(("parameters",), self.value.get("parameters"))
         yield from self._retry(("retry",), self.value.get("retry"))
 
     def _doubled_id(self, path: Path, step_id: str, earlier: dict[str, Any]) -> Iterator[Problem]:
@@ -219,6 +220,12 @@ class _Check:
         if isinstance(schema, dict):
             for below, message in schema_faults(schema):
                 yield self.source.problem((*path, *below), message, "invalid_schema")
+
+    def _defaults(self, path: Path, schema: Any) -> Iterator[Problem]:
+        """Defaults with which a run would be refused. No error: an input may give what they stand for."""
+        if isinstance(schema, dict) and not schema_faults(schema):
+            for below, message in default_faults(schema):
+                yield self.source.problem((*path, *below), message, "default_invalid", warning=True)
 
     def _retry(self, path: Path, retry: Any) -> Iterator[Problem]:
         for field in ("retry_on", "never_on"):

@@ -210,7 +210,7 @@ class Definition(Written):
     default_llm: Annotated[Name | None, Field(description="Model that steps without llm_name ask for.")] = None
     parameters: Annotated[
         dict[str, Any] | None,
-        Field(description="JSON Schema that input_context must match; checked before a run is accepted."),
+        Field(description="JSON Schema that input_context must match; its defaults are filled in before a run begins."),
     ] = None
     metadata: Annotated[dict[str, Any], Field(description="Free.")] = {}
     tags: Annotated[list[Name], Field(description="Free.")] = []

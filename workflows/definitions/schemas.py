@@ -1,7 +1,7 @@
 """JSON Schema in definitions: what is wrong with one, and where a value does not match it.
 
-Two things differ from the `jsonschema` library's defaults: nothing is ever fetched (`$ref` stays inside
-the document), and patterns run on CEL's regular expressions, which take linear time.
+Three things differ from the `jsonschema` library's defaults: nothing is ever fetched (`$ref` stays inside
+the document), patterns run on CEL's regular expressions, which take linear time, and some `format`s are checked.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import Any
 
 import cel
 
+from workflows.definitions.defaults import EndlessDefaults, filled
+from workflows.definitions.formats import format_fault
 from workflows.definitions.plainness import excess
 from workflows.definitions.problems import Path
 
@@ -36,6 +38,34 @@ def mismatches(value: Any, schema: Mapping[str, Any]) -> list[tuple[Path, str]]:
         return [((), "the schema refers to itself without end")]
 
 
+def default_faults(schema: Mapping[str, Any]) -> list[tuple[Path, str]]:
+    """Path inside the schema and message, for the properties whose `default` the schema itself refuses."""
+    faults = ((path, _default_fault(below, schema)) for path, below in _with_default(schema, ()))
+    return [(path, fault) for path, fault in faults if fault][:MAX_FAULTS]
+
+
+def _default_fault(below: dict[str, Any], schema: Mapping[str, Any]) -> str:
+    try:
+        whole = filled(below["default"], below, schema)
+        error = next(_validator()(schema).evolve(schema=below).iter_errors(whole), None)
+    except EndlessDefaults as endless:
+        return str(endless)
+    except RecursionError:
+        return "the schema refers to itself without end"
+    return f"the default does not match its own schema: {_short(error.message)}" if error else ""
+
+
+def _with_default(schema: Any, path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The properties that have a default, at any depth."""
+    if isinstance(schema, dict) and isinstance(properties := schema.get("properties"), dict):
+        for name, below in properties.items():
+            if isinstance(below, dict) and "default" in below:
+                yield (*path, "properties", name, "default"), below
+    parts = schema.items() if isinstance(schema, dict) else enumerate(schema) if isinstance(schema, list) else ()
+    for key, item in parts:
+        yield from _with_default(item, (*path, key))
+
+
 @cache
 def _validator() -> Any:
     """Imported at first need: most definitions have no schema, and the library is slow to load."""
@@ -52,15 +82,14 @@ def _validator() -> Any:
                 if _matches(key, expected):
                     yield from validator.descend(value[key], below, path=key, schema_path=expected)
 
+    def text_format(validator: Any, wanted: str, value: Any, schema: Any) -> Iterator[Any]:
+        if validator.is_type(value, "string") and (fault := format_fault(value, wanted)):
+            yield ValidationError(fault)
+
     return validators.extend(  # type: ignore[no-untyped-call]
         Draft202012Validator,
-        {"pattern": pattern, "patternProperties": pattern_properties, "format": _no_format},
+        {"pattern": pattern, "patternProperties": pattern_properties, "format": text_format},
     )
-
-
-def _no_format(validator: Any, wanted: Any, value: Any, schema: Any) -> Iterator[Any]:
-    """`format` is an annotation only, as the 2020-12 draft has it."""
-    return iter(())
 
 
 def _matches(text: str, pattern: str) -> bool:
