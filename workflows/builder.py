@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
+import logging
 import os
 from collections.abc import Callable, Mapping
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from workflows.definitions import callables, writing
 from workflows.definitions.catalog import Catalog
@@ -13,11 +13,19 @@ from workflows.definitions.checks import check
 from workflows.definitions.models import Definition, Step
 from workflows.definitions.reading import read_object, read_yaml
 
+if TYPE_CHECKING:
+    from workflows.models import Run, Workflow
+    from workflows.outcomes import ErrorRecord
+
+logger = logging.getLogger(__name__)
+
 RULES = frozenset({"precondition", "validation", "result_processor"})
 OPTIONS = frozenset(Step.model_fields) - {"step_id", "agent_id", "function_name", "step_name", "parameters"}
 """Keywords of `step` that are fields of the step; every other keyword is a parameter of its function."""
 
-OnStepComplete = Callable[[dict[str, Any]], None]
+OnStepComplete = Callable[[str, dict[str, Any]], None]
+OnStepError = Callable[[str, "ErrorRecord"], None]
+OnWorkflowComplete = Callable[[dict[str, Any]], None]
 
 
 class WorkflowBuilder:
@@ -139,7 +147,7 @@ class WorkflowBuilder:
         source = read_object({**self._fields, "steps": self._steps})
         return check(source, catalog).definition_or_raise()
 
-    def save(self, actor: str = "python") -> Any:
+    def save(self, actor: str = "python") -> Workflow:
         """Store the definition, as a new workflow or a new version, and return the stored workflow.
 
         Raises `DefinitionError`, also for lambdas and for agents and functions that are not there.
@@ -150,21 +158,45 @@ class WorkflowBuilder:
 
         return publishing.save(self._portable(StoredCatalog()), actor=actor)
 
-    def run(self, input: Mapping[str, Any] | None = None, on_step_complete: OnStepComplete | None = None) -> Any:
+    def run(
+        self,
+        input: Mapping[str, Any] | None = None,
+        *,
+        on_step_complete: OnStepComplete | None = None,
+        on_step_error: OnStepError | None = None,
+        on_workflow_complete: OnWorkflowComplete | None = None,
+    ) -> Run:
         """Run it in this process, wait for the end, and return the run as it was stored.
 
-        `on_step_complete` is called, in another thread, with `{step_id, success, …}` as each step has ended.
-        Raises `DefinitionError`, and `InputInvalid` where the input does not match the workflow's schema.
+        `on_step_complete(step_id, result)` and `on_step_error(step_id, error)`, whose error has `code` and `message`,
+        are called in another thread as each step has ended, `on_workflow_complete(result)` at the end, with the body
+        of the API's result. What they raise is logged. Raises `DefinitionError`, and `InputInvalid` where the input
+        does not match the workflow's schema.
         """
         _set_up_django()
-        from workflows import inprocess
+        from workflows import inprocess, signals
+        from workflows.results import result_body
 
         def tell(change: Any) -> None:
-            for event in change.events:
-                if on_step_complete and event.type == "step_complete":
-                    on_step_complete({"step_id": event.path, **json.loads(event.data)})
+            for signal, told in signals.moments(change):
+                if signal is signals.step_completed:
+                    _call(on_step_complete, told["path"], told["result"])
+                elif signal is signals.step_failed:
+                    _call(on_step_error, told["path"], told["error"])
 
-        return inprocess.run(self.build(), input, callables=self.callables, on_written=tell)
+        run = inprocess.run(self.build(), input, callables=self.callables, on_written=tell)
+        if on_workflow_complete is not None:
+            _call(on_workflow_complete, result_body(run))
+        return run
+
+
+def _call(callback: Callable[..., None] | None, *arguments: Any) -> None:
+    if callback is None:
+        return
+    try:
+        callback(*arguments)
+    except Exception:
+        logger.exception("A callback failed; the run goes on")
 
 
 def _set_up_django() -> None:

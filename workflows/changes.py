@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from django.db import connection, models, transaction
 
-from workflows import cached_results, faults
+from workflows import cached_results, faults, signals
 from workflows.audit import EventRow
 from workflows.models import Event, Run, RunRequest, StepResult, StreamText
 from workflows.models.fields import dumps
@@ -65,6 +65,8 @@ def write(changes: Sequence[Change]) -> set[uuid.UUID]:
         pipeline.sync()
         held = [change for change, guard in zip(changes, guards, strict=True) if guard.rowcount == 1]
         _write_parts(held)
+        if signals.are_heard():
+            transaction.on_commit(partial(signals.send, held), robust=True)
         faults.point("before-commit")
         if alone:
             pipeline.commit()

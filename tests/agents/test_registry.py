@@ -205,3 +205,15 @@ def test_cancelling_passes_through() -> None:
             await task
 
     asyncio.run(main())
+
+
+def test_a_result_hangs_on_parameters_given_and_borrowed_and_on_what_is_read_of_the_context() -> None:
+    context = {"text": "borrowed", "header": "explicit", "tone": "dry", "unused": 1}
+    reading = Function("shape", Shape, given_back, False, reads=lambda parameters, context: context["tone"])
+    assert registry.basis(reading, {"count": 2}, context) == {
+        "parameters": {"text": "borrowed", "count": 2},
+        "read": "dry",
+    }
+    assert registry.basis(made(given_back), {"text": "x"}, {})["read"] is None
+    with pytest.raises(InvalidParameters):
+        registry.basis(reading, {}, {"tone": "dry"})
