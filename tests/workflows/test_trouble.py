@@ -132,6 +132,7 @@ def test_a_run_that_is_cancelled_before_its_first_turn_is_cancelled() -> None:
         engine._begin = begin  # type: ignore[method-assign]
         await engine.take([run.pk])
         await until(ended(run))
+        await engine.wait()
         assert not engine._active
 
     in_engine(script)
