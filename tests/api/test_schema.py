@@ -38,6 +38,13 @@ def test_every_route_is_in_the_schema(schema: dict[str, Any]) -> None:
         assert (call.verb.lower(), address) in shapes, call
 
 
+def test_what_is_no_definition_is_not_described_as_one(schema: dict[str, Any]) -> None:
+    parts = schema["components"]["schemas"]
+    assert parts["RunDetail"]["properties"]["input_context"]["type"] == "object"
+    assert "$ref" not in parts["RunDetail"]["properties"]["input_context"]
+    assert parts["VersionDetail"]["properties"]["definition"] == {"$ref": "#/components/schemas/Definition"}
+
+
 def test_answers_are_in_the_envelope_and_errors_in_their_shape(schema: dict[str, Any]) -> None:
     responses = schema["paths"][BASE]["get"]["responses"]
     listed = responses["200"]["content"]["application/json"]["schema"]["properties"]

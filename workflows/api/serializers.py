@@ -62,10 +62,15 @@ class VersionSummary(serializers.ModelSerializer[WorkflowVersion]):
         ]  # fmt: skip
 
 
+@extend_schema_field({"$ref": "#/components/schemas/Definition"})
+class DefinitionField(serializers.DictField):
+    """A definition as it was written."""
+
+
 class VersionDetail(VersionSummary):
     """A version alone: with its definition."""
 
-    definition = extend_schema_field({"$ref": "#/components/schemas/Definition"})(serializers.DictField)()
+    definition = DefinitionField()
 
     class Meta(VersionSummary.Meta):
         fields: ClassVar[list[str]] = [*VersionSummary.Meta.fields, "definition"]
