@@ -27,6 +27,7 @@ __all__ = [
     "InvalidParameters",
     "LeaseLost",
     "OutputSchemaMismatch",
+    "ParametersInvalid",
     "RunDeadlineExceeded",
     "RunNotFound",
     "RunStateConflict",
@@ -34,6 +35,8 @@ __all__ = [
     "StepNotFound",
     "StepTimeout",
     "Stopping",
+    "TemplateExists",
+    "TemplateNotFound",
     "TooManyRecoveries",
     "ValidationFailed",
     "VersionConflict",
@@ -175,3 +178,15 @@ class InputInvalid(WorkflowError):
 
     def to_json(self) -> dict[str, Any]:
         return {**super().to_json(), "problems": [problem.to_json() for problem in self.problems]}
+
+
+class ParametersInvalid(InputInvalid):
+    """`parameters` do not match the template's JSON Schema; `problems` as in `DefinitionError`."""
+
+
+class TemplateNotFound(WorkflowError):
+    """No template bears that name, or no batch that id."""
+
+
+class TemplateExists(WorkflowError):
+    """A template bears that name already."""

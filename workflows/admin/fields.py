@@ -3,26 +3,16 @@
 import json
 from typing import Any
 
-import yaml
 from django import forms
 from django.core.exceptions import ValidationError
 
-from workflows.definitions import Source, read_json, read_yaml, writing
+from workflows.definitions import Source, read_json, read_yaml, yaml_text
 from workflows.errors import DefinitionError
 
 
 def as_yaml(value: dict[str, Any]) -> str:
     """The object as YAML for a text area; text of several lines as a block. Empty for an empty object."""
-    if not value:
-        return ""
-    return yaml.dump(
-        value,
-        Dumper=writing._Dumper,
-        sort_keys=False,
-        allow_unicode=True,
-        width=110,
-        default_flow_style=False,
-    )
+    return yaml_text(value) if value else ""
 
 
 class StructureField(forms.CharField):

@@ -3,6 +3,7 @@
 from workflows.definitions.catalog import Catalog
 from workflows.definitions.checks import Checked, check
 from workflows.definitions.differences import Differences, compare
+from workflows.definitions.filling import fill_definition
 from workflows.definitions.models import (
     Cache,
     CallableName,
@@ -12,9 +13,10 @@ from workflows.definitions.models import (
     RetryPolicy,
     Step,
 )
-from workflows.definitions.problems import Problem
+from workflows.definitions.problems import Problem, did_you_mean
 from workflows.definitions.reading import Source, read_file, read_json, read_object, read_yaml
-from workflows.definitions.writing import checksum, json_schema, to_dict, to_yaml
+from workflows.definitions.templates import TemplateDocument, check_template
+from workflows.definitions.writing import checksum, json_schema, to_dict, to_yaml, yaml_text
 
 __all__ = [
     "Cache",
@@ -29,9 +31,13 @@ __all__ = [
     "RetryPolicy",
     "Source",
     "Step",
+    "TemplateDocument",
     "check",
+    "check_template",
     "checksum",
     "compare",
+    "did_you_mean",
+    "fill_definition",
     "json_schema",
     "read_file",
     "read_json",
@@ -39,4 +45,5 @@ __all__ = [
     "read_yaml",
     "to_dict",
     "to_yaml",
+    "yaml_text",
 ]

@@ -52,7 +52,7 @@ def check(source: Source, catalog: Catalog | None = None, callables: Collection[
     if not isinstance(source.value, dict):
         found = [source.problem((), "a definition is an object with workflow_id and steps", "wrong_type")]
         return Checked(None, source.problems + found, [])
-    definition, problems = read_shape(source)
+    definition, problems = read_shape(source, Definition)
     known = registered.names() | set(callables)
     problems = [
         *source.problems,

@@ -48,6 +48,14 @@ class Source:
                 return found[0] if of_key and length == len(path) else found[1]
         return None
 
+    def below(self, key: str) -> Source:
+        """The value under this key as a source of its own; its problems have their places in the whole text."""
+
+        def places() -> dict[Path, tuple[Place, Place]]:
+            return {path[1:]: place for path, place in self.positions.items() if path[:1] == (key,)}
+
+        return Source(self.value[key], _locate=places)
+
     def problem(self, path: Path, message: str, code: str, *, of_key: bool = False, warning: bool = False) -> Problem:
         """A problem at this path, with its place."""
         line, column = self.place(path, of_key=of_key) or (None, None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -11,10 +11,10 @@ from workflows.definitions.models import (
     Cache,
     CallableName,
     Concurrency,
-    Definition,
     Fallback,
     RetryPolicy,
     Step,
+    Written,
 )
 from workflows.definitions.problems import Path, Problem
 from workflows.definitions.reading import Source
@@ -47,22 +47,25 @@ WANTED = {
 }
 
 
-def read_shape(source: Source) -> tuple[Definition | None, list[Problem]]:
-    """The definition, or what is wrong with its fields."""
+Part = TypeVar("Part", bound=Written)
+
+
+def read_shape(source: Source, model: type[Part]) -> tuple[Part | None, list[Problem]]:
+    """What was read as this model, or what is wrong with its fields."""
     try:
-        return Definition.model_validate(source.value), []
+        return model.model_validate(source.value), []
     except ValidationError as error:
         found = error.errors(include_url=False)
-        return None, [problem for fault in found for problem in _problems(source, fault)]
+        return None, [problem for fault in found for problem in _problems(source, fault, model)]
 
 
-def _problems(source: Source, fault: Any) -> Iterator[Problem]:
+def _problems(source: Source, fault: Any, model: type[BaseModel]) -> Iterator[Problem]:
     path: Path = tuple(part for part in fault["loc"] if not (isinstance(part, str) and part.startswith("<")))
     kind = str(fault["type"])
     if kind == "too_short" and fault["input"]:
         return  # its items failed, each with a problem of its own
     if kind == "extra_forbidden":
-        yield source.problem(path, _unknown(source.value, path), "unknown_field", of_key=True)
+        yield source.problem(path, _unknown(path, model), "unknown_field", of_key=True)
     elif kind in WANTED:
         code, message = WANTED[kind]
         yield source.problem(path, message + _hint(path, kind, fault["input"]), code)
@@ -143,14 +146,14 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else text[:59] + "…"
 
 
-def _unknown(value: Any, path: Path) -> str:
-    known = _fields_at(path[:-1])
+def _unknown(path: Path, model: type[BaseModel]) -> str:
+    known = _fields_at(path[:-1], model)
     name = str(path[-1])
     if found := nearest(name, known):
         return f'unknown field "{_short(name)}"; did you mean "{found}"?'
     return f'unknown field "{_short(name)}"; known are {", ".join(known)}'
 
 
-def _fields_at(path: Path) -> Mapping[str, Any]:
+def _fields_at(path: Path, model: type[BaseModel]) -> Mapping[str, Any]:
     names = [part for part in path if isinstance(part, str) and part in PARTS]
-    return (PARTS[names[-1]] if names else Definition).model_fields
+    return (PARTS[names[-1]] if names else model).model_fields

@@ -52,9 +52,14 @@ def _meant(value: Any) -> Any:
 
 
 def to_yaml(definition: Definition) -> str:
-    """The definition as YAML that `read_yaml` reads back to the same; long text as blocks, keys in order."""
+    """The definition as YAML that `read_yaml` reads back to the same."""
+    return yaml_text(to_dict(definition))
+
+
+def yaml_text(value: Any) -> str:
+    """Plain JSON as YAML that `read_yaml` reads back to the same; long text as blocks, keys in order."""
     return yaml.dump(
-        to_dict(definition),
+        value,
         Dumper=_Dumper,
         sort_keys=False,
         allow_unicode=True,

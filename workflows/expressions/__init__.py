@@ -2,6 +2,7 @@
 Django."""
 
 from workflows.expressions.evaluation import Expression, compile
+from workflows.expressions.filling import escape, fill, fill_plain, fill_rule
 from workflows.expressions.rendering import (
     Template,
     contains_expression,
@@ -20,7 +21,11 @@ __all__ = [
     "Template",
     "compile",
     "contains_expression",
+    "escape",
     "expressions",
+    "fill",
+    "fill_plain",
+    "fill_rule",
     "reach",
     "references",
     "render",

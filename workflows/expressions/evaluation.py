@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -45,6 +45,11 @@ class Expression:
     def names(self) -> frozenset[str]:
         """The scope's names that it uses: `steps`, `context` …"""
         return frozenset(self._wanted)
+
+    @property
+    def calls(self) -> Collection[str]:
+        """The functions beyond CEL's own that it calls."""
+        return self._functions.keys()
 
     @cached_property
     def step_ids(self) -> frozenset[str] | None:

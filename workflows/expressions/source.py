@@ -48,12 +48,15 @@ class Token(NamedTuple):
 class Reference:
     """A use of a name of the scope, with the literal keys that follow it.
 
-    `guarded`: it stands in `has(…)`, or the path was read by `get`, so that a missing key is no error.
+    `guarded`: it stands in `has(…)`, or the path was read by `get`, so that a missing key is no error. Its text goes
+    from `offset` to `end`, without the `.get(…)` that reads the last `got` keys of the path.
     """
 
     path: tuple[str, ...]
     offset: int
     guarded: bool
+    end: int = 0
+    got: int = 0
 
     def __str__(self) -> str:
         return self.path[0] + "".join(f".{part}" if part.isidentifier() else f'["{part}"]' for part in self.path[1:])
@@ -170,21 +173,22 @@ class _Reader:
 
     def _reference(self, at: int) -> int:
         path, start = [self.words[at].text], self.words[at].offset
+        end = start + len(path[0])
         guarded = bool(self.open) and self.open[-1].call == "has"
         at += 1
         while True:
             dot, key, after = self.words[at : at + 3]
             if dot.text == "." and key.kind == "name" and after.text != "(":
                 path.append(key.text)
-                at += 2
+                end, at = key.offset + len(key.text), at + 2
             elif dot.text == "[" and key.kind == "text" and after.text == "]" and (literal := _literal(key.text)):
                 path.append(literal)
-                at += 3
+                end, at = after.offset + 1, at + 3
             else:
                 break
         self.first_ends = self.first_ends or at
         got = self._got(at)
-        found = Reference((*path, *got), start, guarded or bool(got))
+        found = Reference((*path, *got), start, guarded or bool(got), end, len(got))
         self.reading.references.append(found)
         if any(bracket.bound for bracket in self.open):
             self.reading.inside.append(found)
