@@ -37,6 +37,7 @@ UNFOLD: dict[str, Any] = {
                 "items": [
                     {"title": "Home", "icon": "home", "link": reverse_lazy("admin:index")},
                     _link("Workflows", "account_tree", "workflows_workflow"),
+                    _link("Templates", "file_copy", "workflows_template"),
                     _link("Runs", "play_circle", "workflows_run"),
                     _link("Agents", "smart_toy", "agents_agent"),
                     _link("Audit trail", "history", "workflows_event"),
@@ -50,6 +51,8 @@ UNFOLD: dict[str, Any] = {
                 "items": [
                     _link("Versions", "commit", "workflows_workflowversion"),
                     _link("Steps", "format_list_numbered", "workflows_step"),
+                    _link("Template batches", "dynamic_feed", "workflows_templatebatch"),
+                    _link("Template rows", "table_rows", "workflows_templatebatchrow"),
                     _link("Step results", "task_alt", "workflows_stepresult"),
                     _link("Run requests", "outgoing_mail", "workflows_runrequest"),
                     _link("Start keys", "key", "workflows_startkey"),

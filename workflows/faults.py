@@ -22,6 +22,11 @@ POINTS = (
     "cancel",  # a cancel was read by the holder and not carried out
 )
 
+ROW_POINTS = (  # of the workers at a batch of templates
+    "before-row-commit",  # a row's workflow is stored, nothing of it committed
+    "after-row-commit",  # committed, and the next row not begun
+)
+
 FOLDER = os.environ.get("KOLOSAL_FAULTS", "")
 
 

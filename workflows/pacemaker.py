@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import DatabaseError, connections
 
-from workflows import dispatch, tasks, workers
+from workflows import dispatch, tasks, template_batches, workers
 from workflows.models import Run, Worker
 from workflows.outages import Outage
 from workflows.process_group import die_with_parent, kill_group
@@ -128,6 +128,7 @@ class Pacemaker:
             dispatch.ring()
         elif Run.objects.due(now).exists():
             dispatch.ring()
+        template_batches.ring_if_due(now)
         self._watch_cluster(now)
         self._kill_drained()
         if time.monotonic() - self._swept > SWEEP_EVERY:
@@ -145,18 +146,22 @@ class Pacemaker:
         self._drained.append(old)
 
     def _is_stuck(self, now: datetime) -> bool:
-        """Runs are due for some seconds, and for some ticks no loop has heard of it, though every tick rings.
+        """Runs or batches are due for some seconds, and for some ticks nobody has heard of it, though every tick rings.
 
         A loop that begins and finds nothing that it may claim, since a limit holds it back, has heard.
         """
+        deaf = self._runs_wait(now) or template_batches.unheard(now - STUCK_AFTER)
+        self._stuck_ticks = self._stuck_ticks + 1 if deaf else 0
+        return self._stuck_ticks >= STUCK_TICKS and time.monotonic() - self._cluster.started > STARTING
+
+    @staticmethod
+    def _runs_wait(now: datetime) -> bool:
         heard = Worker.objects.filter(kind=Worker.Kind.WORKER, started_at__gt=now - STUCK_AFTER)
-        deaf = (
+        return (
             Run.objects.due(now - STUCK_AFTER).exists()
             and not any(loop.claiming for loop in _loops_here())
             and not heard.exists()
         )
-        self._stuck_ticks = self._stuck_ticks + 1 if deaf else 0
-        return self._stuck_ticks >= STUCK_TICKS and time.monotonic() - self._cluster.started > STARTING
 
     def _kill_drained(self) -> None:
         for old in [old for old in self._drained if not old.loops()]:

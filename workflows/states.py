@@ -37,6 +37,14 @@ class WorkflowStatus(TextChoices):
     REGISTERED = "registered"
 
 
+class RowStatus(TextChoices):
+    """What came of one workflow of a batch."""
+
+    PENDING = "pending"
+    DONE = "done"
+    FAILED = "failed"
+
+
 RUN_TRANSITIONS: dict[str, frozenset[str]] = {
     RunStatus.QUEUED: frozenset(
         {RunStatus.RUNNING, RunStatus.PAUSED, RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.TIMED_OUT}

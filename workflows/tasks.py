@@ -8,7 +8,18 @@ from datetime import timedelta
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connections
 
-from workflows import cached_results, compaction, faults, requests, retention, seals, shares, start_keys, workers
+from workflows import (
+    cached_results,
+    compaction,
+    faults,
+    requests,
+    retention,
+    seals,
+    shares,
+    start_keys,
+    template_batches,
+    workers,
+)
 from workflows.engine import Engine
 from workflows.models import RunRequest, StreamText, Worker
 from workflows.states import RUN_ENDED
@@ -25,6 +36,16 @@ def run_loop() -> None:
     asyncio.run(_loop())
     connections.close_all()
     faults.point("before-acknowledgement")
+
+
+def instantiate_rows() -> None:
+    """Make workflows of the rows of batches for a while; whoever rings next goes on."""
+    try:
+        template_batches.work()
+    except (OperationalError, InterfaceError) as error:  # as in `_loop`
+        logger.info("The database does not answer, and no row is worked on: %s", error)
+    finally:
+        connections.close_all()
 
 
 async def _loop() -> None:

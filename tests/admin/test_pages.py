@@ -33,6 +33,9 @@ ENGINE = [
     "workflowversion",
     "sitechain",
     "streamtext",
+    "template",
+    "templatebatch",
+    "templatebatchrow",
 ]
 
 

@@ -87,6 +87,8 @@ FLOORS: dict[int, list[str]] = {
         "workflows/runs.py",
         "workflows/start_keys.py",
         "workflows/publishing.py",
+        "workflows/templates.py",
+        "workflows/template_batches.py",
         "workflows/inprocess.py",
         "workflows/results.py",
         "workflows/invariants.py",

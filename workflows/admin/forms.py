@@ -106,6 +106,19 @@ class StartForm(forms.Form):
     )
 
 
+class InstantiateForm(StartForm):
+    """What a workflow is made with from a template."""
+
+    workflow_id = forms.CharField(
+        required=False, label="Id of the workflow", help_text="Empty: the one that the template gives."
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["input"].label = "Parameters"
+        self.fields["input"].help_text = "YAML or JSON; what is left out gets the template's default."
+
+
 class RerunForm(StartForm):
     """The input of a run that repeats another; the version too, where the workflow has moved on."""
 

@@ -12,7 +12,7 @@ from django.urls import reverse
 from workflows import runs
 from workflows.admin.base import actor_of
 from workflows.admin.forms import StartForm
-from workflows.errors import ConcurrencyLimitReached, InputInvalid
+from workflows.errors import ConcurrencyLimitReached, DefinitionError, InputInvalid
 from workflows.models import Run, Workflow
 
 BLANKS: dict[str, Any] = {
@@ -23,7 +23,8 @@ BLANKS: dict[str, Any] = {
 def start(request: HttpRequest, model_admin: "ModelAdmin[Workflow]", workflows: list[Workflow]) -> HttpResponse:
     """Ask for one input, and start a run of each workflow with it: of all, or of none if one refuses it."""
     sent = request.POST if request.method == "POST" else None
-    form = StartForm(sent, initial={"input": _blank_input(workflows)})
+    schema = workflows[0].definition.get("parameters") if len(workflows) == 1 else None
+    form = StartForm(sent, initial={"input": blank_input(schema)})
     if form.is_valid() and (started := _start(form, workflows, actor_of(request.user))):
         return _started(request, started)
     context = {
@@ -32,13 +33,13 @@ def start(request: HttpRequest, model_admin: "ModelAdmin[Workflow]", workflows: 
         "opts": model_admin.opts,
         "form": form,
         "workflows": workflows,
-        "schema": workflows[0].definition.get("parameters") if len(workflows) == 1 else None,
+        "schema": schema,
     }
     return TemplateResponse(request, "admin/workflows/workflow/start.html", context)
 
 
-def tell_input_errors(form: StartForm, error: InputInvalid) -> None:
-    """Say at the form's field what is wrong with the input."""
+def tell_input_errors(form: StartForm, error: InputInvalid | DefinitionError) -> None:
+    """Say at the form's field what is wrong with the input, or what is made of it."""
     for problem in error.problems:
         place = problem.path.removeprefix("input_context").strip(".")
         form.add_error("input", f"{place}: {problem.message}" if place else problem.message)
@@ -66,9 +67,8 @@ def _started(request: HttpRequest, started: list[Run]) -> HttpResponse:
     return HttpResponseRedirect(reverse("admin:workflows_run_changelist"))
 
 
-def _blank_input(workflows: list[Workflow]) -> dict[str, Any]:
-    """What the input schema of a single workflow asks for, with its defaults or examples."""
-    schema = workflows[0].definition.get("parameters") if len(workflows) == 1 else None
+def blank_input(schema: dict[str, Any] | None) -> dict[str, Any]:
+    """What the schema asks for, with its defaults or examples."""
     properties = (schema or {}).get("properties", {})
     return {name: _blank(part) for name, part in properties.items() if isinstance(part, dict)}
 

@@ -1,6 +1,7 @@
 from workflows.models.cached import CachedResult
 from workflows.models.event import Event, SiteChain, StreamText
 from workflows.models.run import Run, StartKey, StepResult, new_run_id
+from workflows.models.template import Template, TemplateBatch, TemplateBatchRow
 from workflows.models.worker import AgentShare, RunRequest, Worker
 from workflows.models.workflow import Step, Workflow, WorkflowVersion
 
@@ -15,6 +16,9 @@ __all__ = [
     "Step",
     "StepResult",
     "StreamText",
+    "Template",
+    "TemplateBatch",
+    "TemplateBatchRow",
     "Worker",
     "Workflow",
     "WorkflowVersion",
