@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from workflows.definitions import Definition
+from workflows.definitions import Definition, TemplateDocument
 
 ERROR = {
     "type": "object",
@@ -38,6 +38,11 @@ DETAIL = {
     "created_at": {"type": "string", "format": "date-time"},
     "updated_at": {"type": "string", "format": "date-time"},
     "current_status": {"$ref": "#/components/schemas/RunStatusAnswer"},
+}
+TEMPLATE_DETAIL = {
+    "author": {"type": "string"},
+    "created_at": {"type": "string", "format": "date-time"},
+    "updated_at": {"type": "string", "format": "date-time"},
 }
 LINK = {"type": ["string", "null"], "format": "uri"}
 
@@ -82,7 +87,14 @@ def complete(result: dict[str, Any], generator: Any, request: Any, public: bool)
     schemas = result.setdefault("components", {}).setdefault("schemas", {})
     definition = Definition.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas |= definition.pop("$defs", {})
-    schemas |= {"Definition": definition, "WorkflowDetail": _detailed(definition), "Error": ERROR}
+    template = TemplateDocument.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas |= {
+        "Definition": definition,
+        "WorkflowDetail": _detailed(definition, "WorkflowDetail", DETAIL),
+        "TemplateDocument": template,
+        "TemplateDetail": _detailed(template, "TemplateDetail", TEMPLATE_DETAIL),
+        "Error": ERROR,
+    }
     lists = {f"#/components/schemas/{name}" for name, schema in schemas.items() if schema.pop("x-listing", False)}
     for operations in result["paths"].values():
         for operation in operations.values():
@@ -90,12 +102,13 @@ def complete(result: dict[str, Any], generator: Any, request: Any, public: bool)
     return result
 
 
-def _detailed(definition: dict[str, Any]) -> dict[str, Any]:
+def _detailed(written: dict[str, Any], title: str, detail: dict[str, Any]) -> dict[str, Any]:
+    """The shape of what is read: what was written, and ``detail`` beside it."""
     return {
-        **definition,
-        "title": "WorkflowDetail",
-        "required": [*definition["required"], *DETAIL],
-        "properties": definition["properties"] | DETAIL,
+        **written,
+        "title": title,
+        "required": [*written["required"], *detail],
+        "properties": written["properties"] | detail,
     }
 
 

@@ -232,6 +232,7 @@ Q_CLUSTER = {
 
 AGENTS_FILE = BASE_DIR / "config" / "agents.yaml"
 EXAMPLES_DIR = BASE_DIR / "config" / "workflows"
+TEMPLATES_DIR = BASE_DIR / "config" / "templates"
 FUNCTION_MODULES = env.list("KOLOSAL_FUNCTIONS", default=[])
 INFERENCE_URL = env.str("KOLOSAL_INFERENCE_URL", default="")
 INFERENCE_MODEL = env.str("KOLOSAL_INFERENCE_MODEL", default="")
@@ -270,6 +271,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "RunStatusEnum": "workflows.states.RunStatus.choices",
         "StepStatusEnum": "workflows.states.StepStatus.choices",
+        "RowStatusEnum": "workflows.states.RowStatus.choices",
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",

@@ -12,6 +12,8 @@ PLACES = {
     "workflow_id": "sample",
     "number": "1",
     "execution_id": "01890000-0000-7000-8000-000000000000",
+    "name": "sample",
+    "batch_id": "01890000-0000-7000-8000-000000000000",
     "agent": "tester",
     "engine_id": "default",
 }

@@ -151,6 +151,42 @@ class WorkflowArchived(Answer):
     message = serializers.CharField()
 
 
+class TemplateStored(Answer):
+    """A template was stored."""
+
+    name = serializers.CharField()
+    message = serializers.CharField()
+
+
+class TemplateDeleted(TemplateStored):
+    """A template was deleted."""
+
+
+class BatchAccepted(Answer):
+    """Workflows that the workers make."""
+
+    batch_id = serializers.UUIDField()
+    template = serializers.CharField()
+    total = serializers.IntegerField()
+    message = serializers.CharField()
+    status_url = serializers.CharField()
+
+
+class BatchProgress(Answer):
+    """How far a batch is."""
+
+    batch_id = serializers.UUIDField()
+    template = serializers.CharField()
+    actor = serializers.CharField()
+    created_at = serializers.DateTimeField()
+    ended_at = serializers.DateTimeField(allow_null=True)
+    total = serializers.IntegerField()
+    done = serializers.IntegerField()
+    failed = serializers.IntegerField()
+    pending = serializers.IntegerField()
+    rows_url = serializers.CharField()
+
+
 class Cancelled(Answer):
     """Whether there was something to cancel."""
 

@@ -10,8 +10,8 @@ from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce
 from django_filters.fields import IsoDateTimeField
 
-from workflows.models import Run, StepResult, Workflow
-from workflows.states import RunStatus, WorkflowStatus
+from workflows.models import Run, StepResult, TemplateBatchRow, Workflow
+from workflows.states import RowStatus, RunStatus, WorkflowStatus
 
 TEXT_CHARACTERS = 200  # SQLite refuses longer patterns of LIKE, at 50,000
 
@@ -75,6 +75,16 @@ class RunFilter(django_filters.FilterSet):
             | Q(id__icontains=value.replace("-", ""))
             | Q(id__icontains=value)
         )
+
+
+class RowFilter(django_filters.FilterSet):
+    """Which rows of a batch."""
+
+    status = django_filters.MultipleChoiceFilter(choices=RowStatus.choices, help_text="May be repeated.")
+
+    class Meta:
+        model = TemplateBatchRow
+        fields: ClassVar[list[str]] = []
 
 
 class WorkflowFilter(django_filters.FilterSet):

@@ -7,6 +7,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 
 from workflows.api.base import StrictSerializer, WholeNumber
+from workflows.template_batches import MOST_ROWS
 
 SMALL_INTEGER = 32_767
 INTEGER = 2**31 - 1
@@ -85,8 +86,30 @@ class DiffQuery(StrictSerializer):
 class TemplateRequest(StrictSerializer):
     """A definition to make a workflow from."""
 
-    template = serializers.DictField(help_text="A definition.")
+    template = serializers.DictField(help_text="A definition; may have `${params.…}` in any field.")
+    parameters = serializers.DictField(required=False, allow_null=True, help_text="What stands for `params`.")
     workflow_id = serializers.CharField(required=False, help_text="Takes the place of the template's.")
+
+
+class RowRequest(StrictSerializer):
+    """One workflow to make from a stored template."""
+
+    parameters = serializers.DictField(required=False, allow_null=True)
+    workflow_id = serializers.CharField(
+        required=False, max_length=100, help_text="Takes the place of the template's own."
+    )
+
+
+class InstantiateRequest(RowRequest):
+    """One workflow to make from a stored template, or many."""
+
+    rows = serializers.ListField(
+        child=serializers.DictField(),
+        required=False,
+        allow_empty=False,
+        max_length=MOST_ROWS,
+        help_text="In place of the other two: `{parameters?, workflow_id?}` of each workflow.",
+    )
 
 
 class CallRequest(StrictSerializer):

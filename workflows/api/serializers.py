@@ -6,8 +6,8 @@ from django.utils import timezone
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from workflows.api.answers import RunStatusAnswer, Usage
-from workflows.models import Event, Run, StepResult, Workflow, WorkflowVersion
+from workflows.api.answers import ProblemAnswer, RunStatusAnswer, Usage
+from workflows.models import Event, Run, StepResult, Template, TemplateBatchRow, Workflow, WorkflowVersion
 from workflows.results import status_body
 from workflows.states import WorkflowStatus
 
@@ -74,6 +74,30 @@ class VersionDetail(VersionSummary):
 
     class Meta(VersionSummary.Meta):
         fields: ClassVar[list[str]] = [*VersionSummary.Meta.fields, "definition"]
+
+
+class TemplateSummary(serializers.Serializer[Template]):
+    """A template in a list."""
+
+    name = serializers.CharField()
+    description = serializers.CharField()
+    author = serializers.CharField()
+    created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
+
+
+class BatchRow(serializers.ModelSerializer[TemplateBatchRow]):
+    """One row of a batch."""
+
+    workflow_id = serializers.CharField(help_text="As made; before that as asked for, empty for the template's own.")
+    parameters = serializers.DictField()
+    problems = ProblemAnswer(many=True)
+
+    class Meta:
+        model = TemplateBatchRow
+        fields: ClassVar[list[str]] = [
+            "number", "status", "workflow_id", "parameters", "error_code", "message", "problems",
+        ]  # fmt: skip
 
 
 class RunSummary(serializers.ModelSerializer[Run]):

@@ -7,6 +7,8 @@ from workflows.api.agents import AgentViewSet
 from workflows.api.engines import EngineViewSet
 from workflows.api.functions import FunctionViewSet
 from workflows.api.runs import RunViewSet
+from workflows.api.template_batches import TemplateBatchViewSet
+from workflows.api.templates import TemplateViewSet
 from workflows.api.versions import VersionViewSet
 from workflows.api.workflows import WorkflowViewSet
 
@@ -17,6 +19,8 @@ router.register(
     VersionViewSet,
     basename="versions",
 )
+router.register("api/v1/workflow-templates/batches", TemplateBatchViewSet, basename="template-batches")
+router.register("api/v1/workflow-templates", TemplateViewSet, basename="templates")
 router.register("api/v1/runs", RunViewSet, basename="runs")
 router.register("api/v1/agents", AgentViewSet, basename="agents")
 router.register("api/v1/functions", FunctionViewSet, basename="functions")

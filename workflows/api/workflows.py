@@ -1,7 +1,6 @@
 """Workflows: storing, reading, changing, checking and archiving their definitions."""
 
 from collections.abc import Collection, Iterable
-from dataclasses import replace
 from typing import Any, ClassVar
 
 from django.db import transaction
@@ -13,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agents.catalog import Catalog
-from workflows import metrics, publishing
+from workflows import metrics, publishing, templates
 from workflows.api.answers import ExecutorMetrics, Validation, WorkflowArchived, WorkflowStored
 from workflows.api.executions import Executions
 from workflows.api.filters import WorkflowFilter
@@ -78,7 +77,7 @@ class WorkflowViewSet(DetailInYAML, Executions):
     @extend_schema(request=DEFINITION_BODY, parameters=[Noted], responses={201: WorkflowStored})
     def create(self, request: Request) -> Response:
         """Store a new workflow."""
-        return self._created(_definition(_source(request.data)))
+        return self._created(_definition(source_of(request.data)))
 
     @extend_schema(responses={(200, "application/json"): DETAIL, (200, "application/yaml"): str})
     def retrieve(self, request: Request, workflow_id: str) -> Response:
@@ -106,16 +105,16 @@ class WorkflowViewSet(DetailInYAML, Executions):
         What was read can be sent back: its `version`, `created_at`, `updated_at` and `current_status` are ignored.
         """
         publishing.current(workflow_id)
-        definition = _definition(_named(_as_written(_source(request.data)), workflow_id))
+        definition = _definition(named(source_of(request.data), "workflow_id", workflow_id, READ_ONLY))
         workflow = publishing.revise(
             workflow_id, definition, actor=self.actor, note=self._note(), expected_version=expected_version(request)
         )
-        return _stored(workflow, "saved")
+        return stored(workflow, "saved")
 
     @extend_schema(request=PATCH_BODY, parameters=[IF_MATCH, Noted], responses=WorkflowStored)
     def partial_update(self, request: Request, workflow_id: str) -> Response:
         """Change parts of the definition by a JSON Merge Patch: a new version, unless nothing changed."""
-        patch = _source(request.data)
+        patch = source_of(request.data)
         if patch.problems:
             raise DefinitionError(patch.problems)
         expected, note = expected_version(request), self._note()
@@ -123,11 +122,11 @@ class WorkflowViewSet(DetailInYAML, Executions):
             version = publishing.locked(workflow_id).current  # so that the patch is laid over what it replaces
             assert version is not None
             merged = read_object(merge_patch(version.definition, patch.value))
-            definition = _definition(_named(merged, workflow_id))
+            definition = _definition(named(merged, "workflow_id", workflow_id))
             workflow = publishing.revise(
                 workflow_id, definition, actor=self.actor, note=note, expected_version=expected
             )
-        return _stored(workflow, "saved")
+        return stored(workflow, "saved")
 
     @extend_schema(responses={200: WorkflowArchived})
     def destroy(self, request: Request, workflow_id: str) -> Response:
@@ -139,7 +138,7 @@ class WorkflowViewSet(DetailInYAML, Executions):
     @action(detail=False, methods=["post"])
     def validate(self, request: Request) -> Response:
         """All problems and warnings of a definition; nothing is stored."""
-        checked = check(_source(request.data), Catalog())
+        checked = check(source_of(request.data), Catalog())
         body = {
             "valid": checked.definition is not None,
             "problems": [problem.to_json() for problem in checked.problems],
@@ -152,11 +151,8 @@ class WorkflowViewSet(DetailInYAML, Executions):
     def templates(self, request: Request) -> Response:
         """Store a new workflow from a template given in the body."""
         asked = self.body(TemplateRequest)
-        identity = {"workflow_id": asked["workflow_id"]} if "workflow_id" in asked else {}
-        checked = check(read_object({**asked["template"], **identity}), Catalog())
-        if checked.definition is None:
-            raise DefinitionError([replace(p, path=f"template.{p.path}".strip(".")) for p in checked.problems])
-        return self._created(checked.definition)
+        parameters, workflow_id = asked.get("parameters") or {}, asked.get("workflow_id")
+        return self._created(templates.definition_of(asked["template"], parameters, workflow_id, key="template"))
 
     @extend_schema(responses=ExecutorMetrics)
     @action(detail=False, url_path="executor/metrics")
@@ -165,7 +161,7 @@ class WorkflowViewSet(DetailInYAML, Executions):
         return Response(metrics.executor_metrics())
 
     def _created(self, definition: Definition) -> Response:
-        return _stored(publishing.create(definition, actor=self.actor, note=self._note()), "created")
+        return stored(publishing.create(definition, actor=self.actor, note=self._note()), "created")
 
     def _note(self) -> str:
         note: str = self.query(Noted).get("note", "")
@@ -193,7 +189,8 @@ def merge_patch(target: Any, patch: Any) -> Any:
     return merged
 
 
-def _source(data: Any) -> Source:
+def source_of(data: Any) -> Source:
+    """The body that a parser of definitions has read."""
     # Django REST framework gives an empty body as an empty object, without asking a parser.
     return data if isinstance(data, Source) else read_object({})
 
@@ -202,26 +199,23 @@ def _definition(source: Source) -> Definition:
     return check(source, Catalog()).definition_or_raise()
 
 
-def _as_written(source: Source) -> Source:
-    """The source without what reading a workflow has added to it."""
-    if isinstance(source.value, dict):
-        for name in READ_ONLY:
-            source.value.pop(name, None)
-    return source
+def named(source: Source, key: str, name: str, ignored: Collection[str] = ()) -> Source:
+    """The source with the address's name under ``key``, which it may leave out and may not contradict.
 
-
-def _named(source: Source, workflow_id: str) -> Source:
-    """The source with the address's id, which it may leave out and may not contradict."""
+    ``ignored``: what reading it has added, and sending it back may leave there.
+    """
     if not isinstance(source.value, dict):
         return source
-    given = source.value.setdefault("workflow_id", workflow_id)
-    if given != workflow_id:
-        message = f"the address says {workflow_id!r}: leave workflow_id out, or write the same"
-        raise DefinitionError([source.problem(("workflow_id",), message, "id_mismatch")])
+    for added in ignored:
+        source.value.pop(added, None)
+    if source.value.setdefault(key, name) != name:
+        message = f"the address says {name!r}: leave {key} out, or write the same"
+        raise DefinitionError([source.problem((key,), message, "id_mismatch")])
     return source
 
 
-def _stored(workflow: Workflow, done: str) -> Response:
+def stored(workflow: Workflow, done: str) -> Response:
+    """A workflow was ``created`` (201), or changed in another way (200)."""
     version = workflow.current
     assert version is not None
     body = {
