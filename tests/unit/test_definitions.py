@@ -369,8 +369,9 @@ JSON = st.recursive(
 
 @settings(max_examples=50, deadline=None)
 @given(st.dictionaries(st.text("abc", min_size=1), JSON, max_size=3), TEXT)
-def test_any_definition_survives_the_round_trip(metadata, description):
-    made = definition(metadata=metadata, description=description)
+def test_any_definition_survives_the_round_trip(free, text):
+    one = step(metadata=free, description=text, fallback={"result": {"fixed": True}})
+    made = definition(one, metadata=free, global_context=free, description=text, parameters={"title": text})
     again = check(read_yaml(to_yaml(made))).definition_or_raise()
     assert to_dict(again) == to_dict(made)
     assert repr(to_dict(again)) == repr(to_dict(made))
