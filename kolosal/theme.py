@@ -56,6 +56,7 @@ UNFOLD: dict[str, Any] = {
                     _link("Step results", "task_alt", "workflows_stepresult"),
                     _link("Run requests", "outgoing_mail", "workflows_runrequest"),
                     _link("Start keys", "key", "workflows_startkey"),
+                    _link("Cached results", "cached", "workflows_cachedresult"),
                     _link("Agent shares", "pie_chart", "workflows_agentshare"),
                     _link("Streamed text", "notes", "workflows_streamtext"),
                     _link("Site chain", "link", "workflows_sitechain"),

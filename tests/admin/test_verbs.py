@@ -67,7 +67,8 @@ def test_bad_input_starts_nothing_and_is_said_at_the_field(client: Client, input
 
 
 def test_several_workflows_run_together_or_not_at_all(client: Client) -> None:
-    free, strict = workflow(workflow_id="free"), workflow(workflow_id="strict", parameters=SCHEMA)
+    schema = {"required": ["topic"], "properties": {"topic": {"type": "string"}}}
+    free, strict = workflow(workflow_id="free"), workflow(workflow_id="strict", parameters=schema)
     page = act(client, "workflow", "run_selected", free, strict)
     address = page.headers["Location"]  # type: ignore[attr-defined]
     client.post(address, {"input": ""})

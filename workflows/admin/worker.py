@@ -10,7 +10,7 @@ from django.utils.html import format_html
 
 from workflows.admin.base import ReadOnlyAdmin, badge, duration, readable
 from workflows.admin.search import ids_beginning_with
-from workflows.models import AgentShare, RunRequest, StartKey, StepResult, Worker
+from workflows.models import AgentShare, CachedResult, RunRequest, StartKey, StepResult, Worker
 
 
 @admin.register(Worker)
@@ -50,6 +50,13 @@ class AgentShareAdmin(ReadOnlyAdmin):
 class StartKeyAdmin(ReadOnlyAdmin):
     list_display = ["key", "actor", "run", "created_at"]
     search_fields = ["key", "actor"]
+    ordering = ["-created_at"]
+
+
+@admin.register(CachedResult)
+class CachedResultAdmin(ReadOnlyAdmin):
+    list_display = ["path", "run", "created_at", "expires_at"]
+    search_fields = ["path", "digest"]
     ordering = ["-created_at"]
 
 

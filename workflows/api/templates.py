@@ -17,7 +17,7 @@ from workflows.api.answers import BatchAccepted, TemplateDeleted, TemplateStored
 from workflows.api.base import Endpoint
 from workflows.api.pagination import Pages
 from workflows.api.parsers import DEFINITION_PARSERS, JSONParser
-from workflows.api.rendering import YAMLRenderer, wants_yaml
+from workflows.api.rendering import DetailInYAML, wants_yaml
 from workflows.api.requests import InstantiateRequest, RowRequest
 from workflows.api.serializers import TemplateSummary
 from workflows.api.workflows import named, source_of, stored
@@ -41,7 +41,7 @@ READ_ONLY = ("author", "created_at", "updated_at")
 """What reading a template adds to its document."""
 
 
-class TemplateViewSet(Endpoint):
+class TemplateViewSet(DetailInYAML, Endpoint):
     """Templates by their name."""
 
     queryset = Template.objects.defer("definition", "parameters")
@@ -98,7 +98,8 @@ class TemplateViewSet(Endpoint):
     @action(detail=True, methods=["post"], parser_classes=[JSONParser])
     def instantiate(self, request: Request, name: str) -> Response:
         """Store a workflow made from the template. 202 with `rows`: the workers make one of each."""
-        template, asked = templates.get(name), self.body(InstantiateRequest)
+        asked = self.body(InstantiateRequest)
+        template = templates.get(name)
         if "rows" in asked:
             return _accepted(template_batches.begin(template, list(_rows(asked)), actor=self.actor))
         workflow = templates.instantiate(
@@ -109,11 +110,6 @@ class TemplateViewSet(Endpoint):
             note=f"from template {name}",
         )
         return stored(workflow, "created")
-
-    def get_renderers(self) -> Any:
-        renderers = super().get_renderers()
-        is_detail = getattr(self, "action_map", {}).get("get") == "retrieve"
-        return [*renderers, YAMLRenderer()] if is_detail else renderers
 
     def _exported(self, source: Source) -> TemplateDocument:
         if not self.request.user.has_perm("workflows.view_workflow"):
