@@ -168,7 +168,8 @@ else:
     _database["CONN_HEALTH_CHECKS"] = True
     # Either side must notice well before a lease ends that the other is cut off: the client stops waiting, and the
     # server lets go of what a lost client had locked. Seconds; milliseconds for the user and the session timeout.
-    _database.setdefault("OPTIONS", {}).update(
+    _options = _database.setdefault("OPTIONS", {})
+    _options.update(
         connect_timeout=5,
         tcp_user_timeout=8000,
         keepalives_idle=4,
@@ -176,7 +177,8 @@ else:
         keepalives_count=2,
         options=(
             f"-c idle_in_transaction_session_timeout={LEASE_SECONDS * 500:.0f} -c lock_timeout=10000 "
-            "-c tcp_keepalives_idle=4 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=2"
+            "-c tcp_keepalives_idle=4 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=2 "
+            + _options.get("options", "")  # later ones win
         ),
     )
 # kolosal/asgi.py says which process is the web server: there, threads come and go with requests, and a pool keeps

@@ -70,7 +70,7 @@ class Engine:
         self._callers: set[asyncio.Task[Any]] = set()
         self.world = World(self._resolve, self._helpers, self._evaluators, settings.EXPRESSION_SECONDS, callables or {})
         self._slots = Slots(self._ledger, self._lease)
-        self._means = Means(self._ledger, self.world, self._texts, self._slots)
+        self._means = Means(self._ledger, self.world, self._texts, self._slots, self._lease)
 
     # --- What it is asked for ----------------------------------------------------------------------------------------
 

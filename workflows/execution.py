@@ -20,7 +20,7 @@ from workflows.definitions import callables
 from workflows.definitions.models import CallableName, Definition, RetryPolicy, Step
 from workflows.definitions.problems import written
 from workflows.definitions.schemas import mismatches
-from workflows.errors import ExpressionError, OutputSchemaMismatch, StepTimeout, ValidationFailed
+from workflows.errors import ExpressionError, LeaseLost, OutputSchemaMismatch, StepTimeout, ValidationFailed
 from workflows.helper_processes import HelperPool
 from workflows.masking import EnvironmentSecrets, Mask
 from workflows.models.fields import dumps
@@ -95,8 +95,13 @@ async def attempt(
     *,
     idempotency_key: str,
     on_token: Callable[[str], None],
+    require_lease: Callable[[], None],
 ) -> Succeeded | Failed:
-    """One attempt, stopped after the step's timeout, then its checks. Cancelling stops what is under way."""
+    """One attempt, stopped after the step's timeout, then its checks. Cancelling stops what is under way.
+
+    ``require_lease`` is called when the function is about to be: much time may have passed since the attempt was
+    written. Raises `LeaseLost` if it does.
+    """
     stream = ready.mask.stream(lambda text: on_token(clean_text(text)))
     call = Call(
         agent=ready.agent,
@@ -109,7 +114,7 @@ async def attempt(
     footprint = Footprint()
     try:
         result, footprint = await run_function(
-            ready.function, call, ready.parameters, step.timeout_seconds, world.helpers
+            ready.function, call, ready.parameters, step.timeout_seconds, world.helpers, require_lease
         )
         stream.flush()
         reusable = _reusable(step, ready, result)
@@ -118,6 +123,8 @@ async def attempt(
         told = {"digest": reusable.digest} if reusable else {}
         footprint = _masked_logs(footprint, call, ready.mask)
         return Succeeded(result, *scope.encode(result), footprint=footprint, reusable=reusable, told=told)
+    except LeaseLost:
+        raise
     except Exception as error:
         return Failed(record_error(error, ready.mask), _masked_logs(footprint, call, ready.mask))
 
@@ -156,18 +163,26 @@ def judge(
 
 
 async def run_function(
-    function: Function, call: Call, parameters: dict[str, Any], timeout: float, helpers: HelperPool
+    function: Function,
+    call: Call,
+    parameters: dict[str, Any],
+    timeout: float,
+    helpers: HelperPool,
+    before: Callable[[], None] = lambda: None,
 ) -> tuple[dict[str, Any], Footprint]:
     """Call an agent's function: ``async`` ones in this loop, plain ones in a helper process.
 
-    ``timeout`` in seconds. Raises `StepTimeout`, `HelperDied`, and any `AgentError` of the function.
+    ``timeout`` in seconds; ``before`` is called just before. Raises what it raises, `StepTimeout`, `HelperDied`, and
+    any `AgentError` of the function.
     """
     try:
         if function.is_async:
+            before()
             async with asyncio.timeout(timeout):
                 result = await registry.arun(function, call, parameters)
             return result, Footprint(usage=_usage(result))
-        answer = await helpers.ask(_job(function.name, call, parameters), timeout=timeout, on_message=_listener(call))
+        job, listener = _job(function.name, call, parameters), _listener(call)
+        answer = await helpers.ask(job, timeout=timeout, on_message=listener, before=before)
     except TimeoutError:
         raise StepTimeout(f"{function.name} took longer than {timeout:g} s and was stopped") from None
     if "error" in answer:

@@ -42,8 +42,9 @@ class _Helper:
     def is_alive(self) -> bool:
         return self._process.is_alive()
 
-    def converse(self, job: bytes, on_message: Callable[[Message], None]) -> Message:
-        """Send a job and wait for its answer; blocks. Raises `HelperDied`."""
+    def converse(self, job: bytes, on_message: Callable[[Message], None], before: Callable[[], None]) -> Message:
+        """Send a job and wait for its answer; blocks. Raises `HelperDied`, and what ``before`` raises."""
+        before()
         try:
             self._connection.send_bytes(job)
             while True:
@@ -99,12 +100,18 @@ class HelperPool:
         self._threads: ThreadPoolExecutor | None = None
 
     async def ask(
-        self, job: Message, *, timeout: float, on_message: Callable[[Message], None] = lambda _: None
+        self,
+        job: Message,
+        *,
+        timeout: float,
+        on_message: Callable[[Message], None] = lambda _: None,
+        before: Callable[[], None] = lambda: None,
     ) -> Message:
         """The answer to a job: ``result`` or ``error``, ``cpu_seconds``, ``peak_memory_bytes``.
 
-        ``timeout`` (seconds) starts when a helper is free. Raises `TimeoutError`, `HelperDied`; then, and when
-        cancelled, the helper and all that it started are killed.
+        ``timeout`` (seconds) starts when a helper is free, and ``before`` is called then, in a thread. Raises
+        `TimeoutError`, `HelperDied`, and what ``before`` raises; then, and when cancelled, the helper and all that it
+        started are killed.
         """
         loop = asyncio.get_running_loop()
         encoded = json.dumps(job).encode()
@@ -113,7 +120,10 @@ class HelperPool:
             try:
                 async with asyncio.timeout(timeout):
                     answer: Message = await self._in_thread(
-                        helper.converse, encoded, lambda message: loop.call_soon_threadsafe(on_message, message)
+                        helper.converse,
+                        encoded,
+                        lambda message: loop.call_soon_threadsafe(on_message, message),
+                        before,
                     )
             except BaseException:
                 helper.kill()  # ends the thread's wait too; closing waits for the end of the process

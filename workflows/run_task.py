@@ -19,6 +19,7 @@ from workflows.definitions.models import Step
 from workflows.errors import LeaseLost, RunDeadlineExceeded
 from workflows.execution import Ready, World
 from workflows.held import HeldRun
+from workflows.lease import Lease
 from workflows.ledger import Ledger
 from workflows.outcomes import ErrorRecord, Failed, Skipped, Succeeded
 from workflows.scope import Scope
@@ -41,6 +42,7 @@ class Means:
     world: World
     texts: AttemptTexts
     slots: Slots
+    lease: Lease
 
 
 class _LetGo(Exception):
@@ -276,7 +278,15 @@ class RunTask:
 
     def _call_options(self, path: str) -> dict[str, Any]:
         text = self._means.texts.begin(self.held.id, path, self.held.step(path).attempt)
-        return {"idempotency_key": self.held.idempotency_key(path), "on_token": text.write}
+        return {
+            "idempotency_key": self.held.idempotency_key(path),
+            "on_token": text.write,
+            "require_lease": self._require_lease,
+        }
+
+    def _require_lease(self) -> None:
+        if not self._means.lease.covers(self.who):
+            raise LeaseLost(f"the lease of {self.who} has expired")
 
     def _record(self, step: Step, outcome: Succeeded | Failed | Skipped) -> ErrorRecord | None:
         """Tell the scope how a step ended."""

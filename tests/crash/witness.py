@@ -26,7 +26,7 @@ CUT_SHORT = frozenset({"StepTimeout", "RunDeadlineExceeded", "Cancelled", "Helpe
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """One execution: Unix seconds, and the process (0: unknown, behind HTTP)."""
+    """One execution: Unix seconds, and the loop that made it, itself or by a helper (0: unknown, behind HTTP)."""
 
     at: float
     pid: int

@@ -13,9 +13,11 @@ from django.conf import settings
 from django.db import OperationalError
 from django.utils import timezone
 
+from agents.functions import registry
+from agents.functions.base import AgentSpec, Call
 from tests.engines import and_close, in_engine, until
 from tests.factories import make_workflow, run_to_end, step
-from workflows import changes, claims, requests, runs, workers
+from workflows import changes, claims, execution, requests, runs, workers
 from workflows.engine import Engine
 from workflows.errors import LeaseLost
 from workflows.helper_processes import HelperPool
@@ -208,3 +210,24 @@ def test_a_script_is_not_run_again_in_its_helpers(tmp_path: Path) -> None:
     environment = {"KOLOSAL_DATA_DIR": str(tmp_path / "data"), "PYTHONPATH": str(settings.BASE_DIR)}
     done = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["body", "completed"]
+
+
+@pytest.mark.parametrize("function", ["note", "spawn"])  # in the loop, and in a helper process
+def test_a_function_is_not_called_once_the_lease_is_over(function: str, tmp_path: Path) -> None:
+    """Much may happen between the writing of an attempt and its beginning: a stall, a wait for a helper process."""
+    witness = tmp_path / "called"
+
+    def over() -> None:
+        raise LeaseLost("it is over")
+
+    async def main() -> None:
+        pool = HelperPool(1)
+        call = Call(agent=AgentSpec(id="1", name="tester"))
+        try:
+            with pytest.raises(LeaseLost):
+                await execution.run_function(registry.get(function), call, {"file": str(witness)}, 30, pool, over)
+        finally:
+            await pool.close()
+
+    asyncio.run(main())
+    assert not witness.exists()
