@@ -26,7 +26,7 @@ ARROWS: dict[str, Callable[[HeldRun, str, int | None], None]] = {
 
 def put(run: Run, verb: str, actor: str) -> bool:
     """Carry out a verb on a locked run that nobody holds, else ask its holder to. Whether it is done already."""
-    if run.worker is not None and run.worker.expires_at > workers.database_now():
+    if _is_held(run):
         RunRequest.objects.create(run=run, verb=verb, actor=actor)
         return False
     _carry_out(run, verb, actor, None)
@@ -49,12 +49,17 @@ def settle(run_id: uuid.UUID | None = None) -> None:
 
 def _settle(request: RunRequest) -> None:
     run = Run.objects.select_for_update(of=("self",)).select_related("worker").get(pk=request.run_id)
-    if run.worker is not None and run.worker.expires_at > workers.database_now():
+    if _is_held(run):
         return  # claimed meanwhile: its new holder will read it
     try:
         _carry_out(run, request.verb, request.actor, request.pk)
     except IllegalTransition:  # it has ended, or is as it was asked to be
         request.delete()
+
+
+def _is_held(run: Run) -> bool:
+    """Whether somebody holds it under a live lease; one whose lease has expired is nobody."""
+    return run.worker is not None and run.worker.expires_at > workers.database_now()
 
 
 def _carry_out(run: Run, verb: str, actor: str, request: int | None) -> None:
