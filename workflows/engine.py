@@ -59,7 +59,9 @@ class Engine:
         self._offered: set[uuid.UUID] = set()  # runs that only this engine looks after, until they have ended
         self._resolved: dict[tuple[str, str], tuple[float, Resolved]] = {}
         self._one_claim = asyncio.Lock()
-        self._no_claims = Outage(logger, "Due runs can't be claimed, will be tried", "Due runs are claimed again.")
+        self._no_claims = Outage(
+            logger, "The database lets no due runs be claimed, and is asked until it does", "Due runs are claimed again."
+        )
         self._look = asyncio.Event()
         self._ledger = Ledger(on_written)
         self._lease = Lease(self._ledger, kind)
