@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from workflows.definitions import callables, writing
 from workflows.definitions.catalog import Catalog
 from workflows.definitions.checks import check
-from workflows.definitions.models import Definition, Step
+from workflows.definitions.models import Definition, FunctionStep
 from workflows.definitions.reading import read_object, read_yaml
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 RULES = frozenset({"precondition", "validation", "result_processor"})
-OPTIONS = frozenset(Step.model_fields) - {"step_id", "agent_id", "function_name", "step_name", "parameters"}
+OPTIONS = frozenset(FunctionStep.model_fields) - {"step_id", "agent_id", "function_name", "step_name", "parameters"}
 """Keywords of `step` that are fields of the step; every other keyword is a parameter of its function."""
 
 OnStepComplete = Callable[[str, dict[str, Any]], None]

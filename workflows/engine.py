@@ -60,7 +60,7 @@ class Engine:
         self._resolved: dict[tuple[str, str], tuple[float, Resolved]] = {}
         self._one_claim = asyncio.Lock()
         self._no_claims = Outage(
-            logger, "The database lets no due runs be claimed, and is asked until it does", "Due runs are claimed again."
+            logger, "The database lets no run be claimed, and is asked until it does", "Due runs are claimed again."
         )
         self._look = asyncio.Event()
         self._ledger = Ledger(on_written)

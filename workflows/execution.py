@@ -17,7 +17,7 @@ from agents.plain import clean_text, plain_object
 from workflows import cached_results, expressions, retries
 from workflows.cached_results import Found
 from workflows.definitions import callables
-from workflows.definitions.models import CallableName, Definition, RetryPolicy, Step
+from workflows.definitions.models import CallableName, Definition, FunctionStep, RetryPolicy
 from workflows.definitions.problems import written
 from workflows.definitions.schemas import mismatches
 from workflows.errors import ExpressionError, LeaseLost, OutputSchemaMismatch, StepTimeout, ValidationFailed
@@ -59,7 +59,7 @@ class Ready:
 
 
 async def prepare(
-    step: Step, scope: Scope, world: World, *, begun: bool = False, model: str | None = None
+    step: FunctionStep, scope: Scope, world: World, *, begun: bool = False, model: str | None = None
 ) -> Ready | Skipped | Failed:
     """Whether the step is to be executed, and with what. One that has ``begun`` before is not skipped any more."""
     try:
@@ -71,7 +71,7 @@ async def prepare(
         return Failed(record_error(error))
 
 
-async def reuse(step: Step, ready: Ready, found: Found, scope: Scope, world: World) -> Succeeded | None:
+async def reuse(step: FunctionStep, ready: Ready, found: Found, scope: Scope, world: World) -> Succeeded | None:
     """The outcome of a step whose function gave ``found`` before; None if that does not pass the step's own checks."""
     try:
         usage = _usage(found.result)
@@ -88,7 +88,7 @@ async def reuse(step: Step, ready: Ready, found: Found, scope: Scope, world: Wor
 
 async def attempt(
     definition: Definition,
-    step: Step,
+    step: FunctionStep,
     ready: Ready,
     scope: Scope,
     world: World,
@@ -130,7 +130,7 @@ async def attempt(
 
 
 async def fall_back(
-    definition: Definition, step: Step, scope: Scope, world: World, **options: Any
+    definition: Definition, step: FunctionStep, scope: Scope, world: World, **options: Any
 ) -> Succeeded | Failed:
     """What the step's ``fallback`` gives, once: a fixed result, or that of another function."""
     fallback = step.fallback
@@ -152,7 +152,7 @@ async def fall_back(
 
 
 def judge(
-    policy: RetryPolicy, step: Step, failed: Failed, failed_attempts: int, rng: random.Random | None = None
+    policy: RetryPolicy, step: FunctionStep, failed: Failed, failed_attempts: int, rng: random.Random | None = None
 ) -> Failed | RetryAt:
     """Whether a failed attempt is followed by another. ``failed_attempts`` counts those before this one."""
     error = failed.error
@@ -205,7 +205,7 @@ def record_error(error: Exception, mask: Mask | None = None) -> ErrorRecord:
     return ErrorRecord(error.code, message, trace, error.heals, error.retry_after)
 
 
-async def _skipped(step: Step, scope: Scope, world: World) -> Skipped | None:
+async def _skipped(step: FunctionStep, scope: Scope, world: World) -> Skipped | None:
     for name in step.depends_on:
         status = scope.steps[name]["status"]
         if status != "completed":
@@ -223,7 +223,7 @@ async def _render(agent_name: str, function: str, parameters: dict[str, Any], sc
     return Ready(agent, offered, rendered, mask.parameters(rendered), mask)
 
 
-async def _digest(step: Step, ready: Ready, scope: Scope, world: World, model: str | None) -> str:
+async def _digest(step: FunctionStep, ready: Ready, scope: Scope, world: World, model: str | None) -> str:
     if step.cache is None:
         return ""
     key = await _rendered(step.cache.key, scope.names(), world)
@@ -234,7 +234,7 @@ async def _digest(step: Step, ready: Ready, scope: Scope, world: World, model: s
         return ""
 
 
-def _reusable(step: Step, ready: Ready, result: dict[str, Any]) -> Reusable | None:
+def _reusable(step: FunctionStep, ready: Ready, result: dict[str, Any]) -> Reusable | None:
     """What is kept: encoded before a processor may change it, unless it is too large."""
     if step.cache is None or not ready.digest:
         return None
@@ -289,7 +289,7 @@ async def _holds(rule: Rule, scope: Scope, world: World, **options: Any) -> bool
     return value
 
 
-async def _checked(step: Step, result: dict[str, Any], scope: Scope, world: World) -> dict[str, Any]:
+async def _checked(step: FunctionStep, result: dict[str, Any], scope: Scope, world: World) -> dict[str, Any]:
     if step.output_schema is not None:
         _match_schema(step.output_schema, result)
     if step.validation is not None and not await _holds(step.validation, scope, world, result=result, with_result=True):

@@ -15,7 +15,7 @@ from django.utils import timezone
 from workflows import cached_results, claims, execution, faults, requests, transitions
 from workflows.attempt_texts import AttemptTexts
 from workflows.claims import Claimed
-from workflows.definitions.models import Step
+from workflows.definitions.models import FunctionStep as Step
 from workflows.errors import LeaseLost, RunDeadlineExceeded
 from workflows.execution import Ready, World
 from workflows.held import HeldRun

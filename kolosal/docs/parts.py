@@ -13,11 +13,11 @@ from agents.functions.base import Function
 from kolosal.docs.tables import Schema, code, default_of, table, type_of
 from kolosal.settings import ENVIRONMENT
 from workflows import transitions
-from workflows.definitions import Cache, CallableName, Concurrency, Definition, Fallback, RetryPolicy, Step
+from workflows.definitions import Cache, CallableName, Concurrency, Definition, Fallback, FunctionStep, RetryPolicy
 from workflows.states import RUN_TRANSITIONS, STEP_TRANSITIONS, STEP_VERBS, VERBS
 
 DEFINITION_PARTS: tuple[type[BaseModel], ...] = (
-    Definition, Step, RetryPolicy, Fallback, CallableName, Cache, Concurrency,
+    Definition, FunctionStep, RetryPolicy, Fallback, CallableName, Cache, Concurrency,
 )  # fmt: skip
 BUILT_IN = "agents.functions."
 

@@ -13,7 +13,7 @@ from workflows.definitions import (
     to_dict,
     to_yaml,
 )
-from workflows.definitions.models import Step
+from workflows.definitions.models import FunctionStep
 from workflows.definitions.schemas import mismatches, schema_faults
 from workflows.errors import DefinitionError
 
@@ -378,7 +378,7 @@ def test_any_definition_survives_the_round_trip(free, text):
     assert checksum(again) == checksum(made)
 
 
-FIELDS = st.sampled_from(sorted(Definition.model_fields | Step.model_fields | {"if": None, "nope": None}))
+FIELDS = st.sampled_from(sorted(Definition.model_fields | FunctionStep.model_fields | {"if": None, "nope": None}))
 
 
 @settings(max_examples=50, deadline=None)
@@ -417,7 +417,7 @@ def test_the_json_schema_accepts_what_the_checks_accept():
     assert not validator.is_valid(workflow(step(nope=1)))
 
 
-@pytest.mark.parametrize("model", [Definition, Step])
+@pytest.mark.parametrize("model", [Definition, FunctionStep])
 def test_every_field_says_what_it_means(model):
     assert [name for name, field in model.model_fields.items() if not field.description] == []
 

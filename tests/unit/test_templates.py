@@ -5,7 +5,15 @@ from pathlib import Path
 import pytest
 
 from tests.unit.test_definitions import Catalog
-from workflows.definitions import Definition, Step, check_template, fill_definition, read_json, read_object, read_yaml
+from workflows.definitions import (
+    Definition,
+    FunctionStep,
+    check_template,
+    fill_definition,
+    read_json,
+    read_object,
+    read_yaml,
+)
 from workflows.definitions.checks import RULES
 from workflows.definitions.filling import PLAIN
 from workflows.definitions.inputs import check_parameters
@@ -70,7 +78,9 @@ def test_text_is_escaped_only_where_a_run_evaluates_it():
 def test_in_a_field_that_is_not_known_to_be_plain_text_is_escaped():
     assert filled({"steps": [step(new="${params.x}")]}, x="${y}")["steps"][0]["new"] == "$${y}"
     known = PLAIN | set(RULES) | {"parameters", "fallback", "cache"}
-    assert set(Step.model_fields) == known, "decide how templates fill in a new field: PLAIN, or as a template's text"
+    assert set(FunctionStep.model_fields) == known, (
+        "decide how templates fill in a new field: PLAIN, or as a template's text"
+    )
     assert "steps" in Definition.model_fields
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 
 from workflows.admin.forms import StepForm, WorkflowForm
-from workflows.definitions import Definition, Problem, Step
+from workflows.definitions import Definition, FunctionStep, Problem
 
 WORKFLOW_KEYS = (
     "workflow_id", "workflow_name", "description", "tags", "stop_on_failure", "max_execution_time_seconds",
@@ -51,7 +51,7 @@ def definition_of(written: Written, form: WorkflowForm, rows: Sequence[StepForm]
     steps = written.get("steps", [])
     definition = _merged(written, form, WORKFLOW_KEYS, Definition)
     definition.pop("steps", None)
-    return definition | {"steps": [_merged(_origin(steps, row), row, STEP_KEYS, Step) for row in rows]}
+    return definition | {"steps": [_merged(_origin(steps, row), row, STEP_KEYS, FunctionStep) for row in rows]}
 
 
 def _origin(steps: Sequence[Written], row: StepForm) -> Written:
@@ -60,7 +60,7 @@ def _origin(steps: Sequence[Written], row: StepForm) -> Written:
 
 
 def _merged(
-    written: Written, form: forms.Form, keys: Sequence[str], model: type[Definition] | type[Step]
+    written: Written, form: forms.Form, keys: Sequence[str], model: type[Definition] | type[FunctionStep]
 ) -> dict[str, Any]:
     """What was written, with the form's values in place; a field that can't be read stays as it was."""
     values = dict(written)
@@ -77,7 +77,7 @@ def _merged(
     return values
 
 
-def _put(values: dict[str, Any], key: str, value: Any, model: type[Definition] | type[Step]) -> None:
+def _put(values: dict[str, Any], key: str, value: Any, model: type[Definition] | type[FunctionStep]) -> None:
     default = model.model_fields[key].get_default()
     empty = value in ("", None) or (value in ({}, []) and default in ({}, [], None))
     if empty or (value == default and key not in values):

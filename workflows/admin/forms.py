@@ -5,13 +5,13 @@ from typing import Any
 from django import forms
 
 from workflows.admin.fields import OpenChoice, StructureField
-from workflows.definitions import Definition, Step
+from workflows.definitions import Definition, FunctionStep
 from workflows.models import Run
 
 Choices = list[tuple[str, str]]
 
 
-def _help(model: type[Definition] | type[Step], field: str) -> str:
+def _help(model: type[Definition] | type[FunctionStep], field: str) -> str:
     """The field's description in the definition's own models."""
     return model.model_fields[field].description or ""
 
@@ -56,7 +56,7 @@ class StepForm(forms.Form):
     )
     remove = forms.BooleanField(required=False, label="Remove this step")
     step_id = forms.CharField(required=False, label="Id", help_text="Letters, digits, _ and -.")
-    step_name = forms.CharField(required=False, label="Name", help_text=_help(Step, "step_name"))
+    step_name = forms.CharField(required=False, label="Name", help_text=_help(FunctionStep, "step_name"))
     agent_id = OpenChoice(label="Agent", help_text="Who does it.")
     function_name = OpenChoice(label="Function", help_text="What it does.")
     parameters = StructureField(widget=_lines(5), help_text="YAML or JSON; may contain ${…}.")
@@ -64,9 +64,9 @@ class StepForm(forms.Form):
         required=False, widget=_lines(1), help_text="Expression; false: the step is skipped."
     )
     timeout_seconds = forms.FloatField(initial=60, label="Timeout (seconds)", help_text="For one attempt.")
-    max_retries = forms.IntegerField(initial=3, label="Retries", help_text=_help(Step, "max_retries"))
+    max_retries = forms.IntegerField(initial=3, label="Retries", help_text=_help(FunctionStep, "max_retries"))
     continue_on_failure = forms.BooleanField(
-        required=False, label="Go on if it fails", help_text=_help(Step, "continue_on_failure")
+        required=False, label="Go on if it fails", help_text=_help(FunctionStep, "continue_on_failure")
     )
     other = StructureField(
         widget=_lines(3),

@@ -10,8 +10,10 @@ from workflows.definitions.models import (
     Concurrency,
     Definition,
     Fallback,
+    FunctionStep,
     RetryPolicy,
     Step,
+    walk,
 )
 from workflows.definitions.problems import Problem, did_you_mean
 from workflows.definitions.reading import Source, read_file, read_json, read_object, read_yaml
@@ -27,6 +29,7 @@ __all__ = [
     "Definition",
     "Differences",
     "Fallback",
+    "FunctionStep",
     "Problem",
     "RetryPolicy",
     "Source",
@@ -45,5 +48,6 @@ __all__ = [
     "read_yaml",
     "to_dict",
     "to_yaml",
+    "walk",
     "yaml_text",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
@@ -20,6 +20,13 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 YEAR = 31_536_000
+MAX_STEPS = 1000  # of a definition, those inside blocks counted
+MAX_DEPTH = 20  # of blocks in blocks
+MAX_ITERATIONS = 100_000
+MAX_TEXT = 10_000
+CONTAINERS = frozenset({"if", "switch", "for_each", "while", "parallel"})
+"""Kinds of blocks that have steps inside, and do nothing else."""
+DEFAULT_CASE = "default"
 ID_PATTERN = r"^[A-Za-z0-9_-]{1,100}$"
 
 
@@ -71,6 +78,19 @@ Rule = Annotated[
     Discriminator(_rule_kind),
 ]
 """An expression in text (with or without `${ }` around it), or `{callable: name}`."""
+
+
+Expression = Annotated[str, Field(min_length=1, max_length=4096)]
+"""An expression in text, with or without `${ }` around it."""
+
+Template = Annotated[str, Field(pattern=r"\$\{", max_length=4096)]
+"""Text that is an expression in `${ }`, in place of another type."""
+
+Seconds = Annotated[
+    Annotated[Number, Tag("<number>")] | Annotated[Template, Tag("<template>")],
+    Discriminator(lambda value: "<template>" if isinstance(value, str) else "<number>"),
+]
+VariableName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$")]
 
 
 class RetryPolicy(Written):
@@ -131,21 +151,14 @@ class Concurrency(Written):
     ] = "queue"
 
 
-class Step(Written):
-    """One call of an agent's function."""
+class BaseStep(Written):
+    """What every step has, a block too."""
+
+    kind: ClassVar[str]
 
     step_id: Annotated[Identifier, Field(description="Identity of the step, unique in the whole definition.")]
     step_name: Annotated[Name | None, Field(description="What people read; default: the id.")] = None
     description: Annotated[str, Field(description="What the step is for.")] = ""
-    agent_id: Annotated[Name, Field(description="Agent, by name or UUID: who does it.")]
-    function_name: Annotated[Name, Field(description="Function of that agent: what it does.")]
-    parameters: Annotated[dict[str, Any], Field(description="Parameters of the function; may contain `${…}`.")] = {}
-    llm_name: Annotated[Name | None, Field(description="Model to ask for, in place of the agent's own.")] = None
-    timeout_seconds: Annotated[
-        Number, Field(gt=0, le=YEAR, description="For one attempt; the attempt is really stopped.")
-    ] = 60
-    max_retries: Annotated[int, Field(ge=0, le=1000, description="Attempts after the first.")] = 3
-    retry: Annotated[RetryPolicy | None, Field(description="How retries wait; default: the workflow's.")] = None
     continue_on_failure: Annotated[bool, Field(description="The run goes on if this step fails.")] = False
     depends_on: Annotated[
         list[Identifier],
@@ -155,6 +168,33 @@ class Step(Written):
         Rule | None,
         Field(description="Expression, or `{callable: name}`, called with `(context)`; false: the step is skipped."),
     ] = None
+    metadata: Annotated[dict[str, Any], Field(description="Free.")] = {}
+
+    @property
+    def name(self) -> str:
+        """What people read: `step_name`, else the id."""
+        return self.step_name or self.step_id
+
+    @property
+    def branches(self) -> Mapping[str, Steps]:
+        """The lists of steps inside a block, by the names of its branches."""
+        return {}
+
+
+class FunctionStep(BaseStep):
+    """One call of an agent's function."""
+
+    kind = "function"
+
+    agent_id: Annotated[Name, Field(description="Agent, by name or UUID: who does it.")]
+    function_name: Annotated[Name, Field(description="Function of that agent: what it does.")]
+    parameters: Annotated[dict[str, Any], Field(description="Parameters of the function; may contain `${…}`.")] = {}
+    llm_name: Annotated[Name | None, Field(description="Model to ask for, in place of the agent's own.")] = None
+    timeout_seconds: Annotated[
+        Number, Field(gt=0, le=YEAR, description="For one attempt; the attempt is really stopped.")
+    ] = 60
+    max_retries: Annotated[int, Field(ge=0, le=1000, description="Attempts after the first.")] = 3
+    retry: Annotated[RetryPolicy | None, Field(description="How retries wait; default: the workflow's.")] = None
     validation: Annotated[
         Rule | None,
         Field(
@@ -177,12 +217,218 @@ class Step(Written):
         dict[str, Any] | None,
         Field(description="JSON Schema that the result must match; `inference` also asks the model for it."),
     ] = None
-    metadata: Annotated[dict[str, Any], Field(description="Free.")] = {}
+    generate: Annotated[
+        bool, Field(description="The list `steps` of the result is checked like a definition and run in place.")
+    ] = False
+
+
+class If(BaseStep):
+    """One of two branches, by a condition."""
+
+    kind = "if"
+
+    if_: Annotated[Expression, Field(alias="if", description="true: `then` is run; false: `else`.")]
+    then: Annotated[Steps, Field(strict=False, min_length=1, max_length=MAX_STEPS, description="Steps, in order.")]
+    else_: Annotated[
+        Steps, Field(alias="else", strict=False, max_length=MAX_STEPS, description="Steps, in order; may be left out.")
+    ] = ()
 
     @property
-    def name(self) -> str:
-        """What people read: `step_name`, else the id."""
-        return self.step_name or self.step_id
+    def branches(self) -> Mapping[str, Steps]:
+        return {"then": self.then, "else": self.else_}
+
+
+class Switch(BaseStep):
+    """One of many branches, by a value."""
+
+    kind = "switch"
+
+    switch: Annotated[Expression, Field(description="What it gives, as text, is looked up among the cases.")]
+    cases: Annotated[
+        dict[Name, Branch], Field(min_length=1, max_length=MAX_STEPS, description="Value, as text → steps, in order.")
+    ]
+    default: Annotated[
+        Steps, Field(strict=False, max_length=MAX_STEPS, description="Steps for any other value; may be left out.")
+    ] = ()
+
+    @property
+    def branches(self) -> Mapping[str, Steps]:
+        return {**self.cases, DEFAULT_CASE: self.default}
+
+
+class ForEach(BaseStep):
+    """A loop over the items of a list, `max_concurrency` at once."""
+
+    kind = "for_each"
+
+    for_each: Annotated[Expression, Field(description="Gives the list.")]
+    as_: Annotated[
+        VariableName, Field(alias="as", description="Name of the item in expressions; `index` counts from 0.")
+    ] = "item"
+    steps: Annotated[
+        Steps, Field(strict=False, min_length=1, max_length=MAX_STEPS, description="Steps for each item, in order.")
+    ]
+    max_concurrency: Annotated[int, Field(ge=1, le=1000, description="Items under way at once.")] = 1
+    max_iterations: Annotated[
+        int, Field(ge=1, le=MAX_ITERATIONS, description="A longer list fails the step before any item is begun.")
+    ] = 1000
+
+    @property
+    def branches(self) -> Mapping[str, Steps]:
+        return {"steps": self.steps}
+
+
+class While(BaseStep):
+    """A loop that goes on while a condition holds."""
+
+    kind = "while"
+
+    while_: Annotated[Expression, Field(alias="while", description="Asked before each iteration.")]
+    steps: Annotated[
+        Steps, Field(strict=False, min_length=1, max_length=MAX_STEPS, description="Steps of an iteration, in order.")
+    ]
+    max_iterations: Annotated[
+        int, Field(ge=1, le=MAX_ITERATIONS, description="If the condition still holds after so many, the step fails.")
+    ] = 100
+
+    @property
+    def branches(self) -> Mapping[str, Steps]:
+        return {"steps": self.steps}
+
+
+class Parallel(BaseStep):
+    """Branches at once, joined at the end."""
+
+    kind = "parallel"
+
+    parallel: Annotated[
+        dict[Identifier, Branch], Field(min_length=1, max_length=MAX_STEPS, description="Name → steps, in order.")
+    ]
+
+    @property
+    def branches(self) -> Mapping[str, Steps]:
+        return self.parallel
+
+
+class Child(BaseStep):
+    """Another workflow, as a run of its own; what its steps added to its context is the result."""
+
+    kind = "workflow"
+
+    workflow: Annotated[Identifier, Field(description="Id of the workflow.")]
+    version: Annotated[int | None, Field(ge=1, description="Its version; default: the current one.")] = None
+    input: Annotated[dict[str, Any], Field(description="Its `input_context`; may contain `${…}`.")] = {}
+
+
+class WaitTime(Written):
+    """How long, or until when."""
+
+    seconds: Annotated[Seconds | None, Field(description="How long; may be a `${…}`.")] = None
+    until: Annotated[
+        Annotated[str, Field(min_length=1, max_length=MAX_TEXT)] | None,
+        Field(description="Until when: a timestamp by RFC 3339, with its offset from UTC."),
+    ] = None
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if (self.seconds is None) == (self.until is None):
+            raise PydanticCustomError("wait_form", "give either seconds or until")
+        if isinstance(self.seconds, int | float) and not 0 <= self.seconds <= YEAR:
+            raise PydanticCustomError("wait_form", "seconds are from 0 to 31,536,000 (a year)")
+        return self
+
+
+class Wait(BaseStep):
+    """Waits for a time; nothing is held meanwhile."""
+
+    kind = "wait"
+
+    wait: Annotated[WaitTime, Field(description="`{seconds}` or `{until}`.")]
+
+
+class Question(Written):
+    """What a person is asked."""
+
+    prompt: Annotated[str, Field(min_length=1, max_length=MAX_TEXT, description="What is asked; may contain `${…}`.")]
+    options: Annotated[list[Name], Field(min_length=1, max_length=20, description="The answers that can be given.")] = [
+        "approve",
+        "reject",
+    ]
+    assignees: Annotated[
+        list[Name],
+        Field(description="Who may answer: user names, and groups as `group:<name>`; empty: everybody who may."),
+    ] = []
+    timeout_seconds: Annotated[
+        Number | None, Field(gt=0, le=YEAR, description="How long it waits for an answer; default: for ever.")
+    ] = None
+    on_timeout: Annotated[
+        Literal["fail", "approve", "reject"],
+        Field(description="What happens then: the step fails, or that answer is taken."),
+    ] = "fail"
+
+
+class Approval(BaseStep):
+    """Waits for a person's answer: `{answer, comment, answered_by}` is the result."""
+
+    kind = "approval"
+
+    approval: Annotated[Question, Field(description="`{prompt, options, assignees, timeout_seconds, on_timeout}`.")]
+
+
+class AwaitedEvent(Written):
+    """What is waited for."""
+
+    event: Annotated[Name, Field(description="Name of the event; may contain `${…}`.")]
+    timeout_seconds: Annotated[
+        Number | None, Field(gt=0, le=YEAR, description="After so long the step fails; default: never.")
+    ] = None
+
+
+class WaitFor(BaseStep):
+    """Waits for an event from outside: `{event, data}` is the result."""
+
+    kind = "wait_for"
+
+    wait_for: Annotated[AwaitedEvent, Field(description="`{event, timeout_seconds}`.")]
+
+
+BLOCKS: dict[str, type[BaseStep]] = {
+    model.kind: model for model in (If, Switch, ForEach, While, Parallel, Child, Wait, Approval, WaitFor)
+}
+"""Key that makes a step a block → its model. Each model's `kind` is that key."""
+
+
+def step_model(value: Any) -> type[BaseStep]:
+    """The model of a step as it was written: that of the first block whose key it has."""
+    if isinstance(value, BaseStep):
+        return type(value)
+    keys = value if isinstance(value, Mapping) else ()
+    return next((BLOCKS[key] for key in keys if key in BLOCKS), FunctionStep)
+
+
+Step = Annotated[
+    Annotated[FunctionStep, Tag("<function>")]
+    | Annotated[If, Tag("<if>")]
+    | Annotated[Switch, Tag("<switch>")]
+    | Annotated[ForEach, Tag("<for_each>")]
+    | Annotated[While, Tag("<while>")]
+    | Annotated[Parallel, Tag("<parallel>")]
+    | Annotated[Child, Tag("<workflow>")]
+    | Annotated[Wait, Tag("<wait>")]
+    | Annotated[Approval, Tag("<approval>")]
+    | Annotated[WaitFor, Tag("<wait_for>")],
+    Discriminator(lambda value: f"<{step_model(value).kind}>"),
+]
+Steps = tuple[Step, ...]
+Branch = Annotated[Steps, Field(strict=False, min_length=1, max_length=MAX_STEPS)]
+
+
+def walk(steps: Iterable[BaseStep]) -> Iterator[BaseStep]:
+    """All steps, each before those inside it, in the order of the definition."""
+    for step in steps:
+        yield step
+        for branch in step.branches.values():
+            yield from walk(branch)
 
 
 class Definition(Written):
@@ -216,19 +462,22 @@ class Definition(Written):
     tags: Annotated[list[Name], Field(description="Free.")] = []
     retry: Annotated[RetryPolicy | None, Field(description="The default for all steps.")] = None
     concurrency: Annotated[Concurrency | None, Field(description="Limit of runs at once.")] = None
-    steps: Annotated[
-        tuple[Step, ...], Field(strict=False, min_length=1, max_length=1000, description="Steps, in order.")
-    ]
+    steps: Annotated[Steps, Field(strict=False, min_length=1, max_length=MAX_STEPS, description="Steps, in order.")]
 
     @property
     def name(self) -> str:
         """What people read: `workflow_name`, else the id."""
         return self.workflow_name or self.workflow_id
 
-    def retry_for(self, step: Step) -> RetryPolicy:
+    @property
+    def total_steps(self) -> int:
+        """Steps of the definition at any depth; blocks of other steps are none themselves."""
+        return sum(step.kind not in CONTAINERS for step in walk(self.steps))
+
+    def retry_for(self, step: FunctionStep) -> RetryPolicy:
         """The step's own policy, else the workflow's, else the default."""
         return step.retry or self.retry or self.DEFAULT_RETRY
 
-    def model_for(self, step: Step) -> str | None:
+    def model_for(self, step: FunctionStep) -> str | None:
         """The model that the step asks for: `llm_name`, else `default_llm`, else None (the agent's own)."""
         return step.llm_name or self.default_llm

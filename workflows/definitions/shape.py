@@ -12,8 +12,8 @@ from workflows.definitions.models import (
     CallableName,
     Concurrency,
     Fallback,
+    FunctionStep,
     RetryPolicy,
-    Step,
     Written,
 )
 from workflows.definitions.problems import Path, Problem
@@ -21,7 +21,7 @@ from workflows.definitions.reading import Source
 from workflows.nearest import nearest
 
 PARTS: dict[str, type[BaseModel]] = {
-    "steps": Step,
+    "steps": FunctionStep,
     "retry": RetryPolicy,
     "fallback": Fallback,
     "cache": Cache,

@@ -17,9 +17,9 @@ from workflows.definitions.yamltext import FLOAT, plain_scalar
 
 def to_dict(part: Written) -> dict[str, Any]:
     """The fields that were given, in the order in which they were written, as plain JSON."""
-    given = part.model_fields_set
-    keys = [*part._keys, *(name for name in type(part).model_fields if name not in part._keys)]
-    return {key: _plain(getattr(part, key)) for key in keys if key in given}
+    fields = {field.alias or name: name for name, field in type(part).model_fields.items()}
+    keys = dict.fromkeys((*part._keys, *fields))
+    return {key: _plain(getattr(part, fields[key])) for key in keys if fields[key] in part.model_fields_set}
 
 
 def _plain(value: Any) -> Any:
@@ -47,7 +47,9 @@ def checksum(definition: Definition) -> str:
 def _meant(value: Any) -> Any:
     if isinstance(value, BaseModel):
         fields = {name: (getattr(value, name), field) for name, field in type(value).model_fields.items()}
-        return {name: _meant(v) for name, (v, f) in fields.items() if f.is_required() or v != f.default}
+        return {f.alias or name: _meant(v) for name, (v, f) in fields.items() if f.is_required() or v != f.default}
+    if isinstance(value, dict):
+        return {key: _meant(item) for key, item in value.items()}
     return [_meant(item) for item in value] if isinstance(value, list | tuple) else value
 
 
