@@ -48,6 +48,8 @@ ENVIRONMENT: dict[str, tuple[str, str]] = {
     "KOLOSAL_LEASE_SECONDS": ("15", "How long a worker holds its runs without renewing."),
     "KOLOSAL_MAX_RECOVERIES": ("5", "Lost workers after which a run is given up."),
     "KOLOSAL_CONTEXT_MAX_BYTES": ("4194304", "Size limit of a run's context, as JSON."),
+    "KOLOSAL_MAX_STEPS_PER_RUN": ("100000", "Steps that one run executes at most, all iterations counted."),
+    "KOLOSAL_MAX_CHILD_DEPTH": ("10", "Levels of runs that start one another by `workflow` steps."),
     "KOLOSAL_EXPRESSION_SECONDS": ("0.25", "Time limit of one evaluation of an expression."),
     "KOLOSAL_HELPERS": ("2", "Helper processes for plain functions that one loop keeps ready."),
     "KOLOSAL_MAX_BODY_BYTES": ("10485760", "Size limit of a request body."),
@@ -197,6 +199,8 @@ RUNS_PER_WORKER = env.int("KOLOSAL_RUNS_PER_WORKER", default=500)
 GRACE_SECONDS = env.float("KOLOSAL_GRACE_SECONDS", default=20)
 MAX_RECOVERIES = env.int("KOLOSAL_MAX_RECOVERIES", default=5)
 CONTEXT_MAX_BYTES = env.int("KOLOSAL_CONTEXT_MAX_BYTES", default=4 * 1024 * 1024)
+MAX_STEPS_PER_RUN = env.int("KOLOSAL_MAX_STEPS_PER_RUN", default=100_000)
+MAX_CHILD_DEPTH = env.int("KOLOSAL_MAX_CHILD_DEPTH", default=10)
 EXPRESSION_SECONDS = env.float("KOLOSAL_EXPRESSION_SECONDS", default=0.25)
 HELPERS = env.int("KOLOSAL_HELPERS", default=2)
 RETENTION_DAYS = env.float("KOLOSAL_RETENTION_DAYS", default=0)

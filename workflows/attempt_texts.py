@@ -50,10 +50,10 @@ class AttemptTexts:
         text = self._running[run_id, path] = AttemptText(run_id, path, attempt)
         return text
 
-    def end(self, run_id: uuid.UUID) -> list[dict[str, Any]]:
-        """A run's attempts have ended: the rows that are not stored yet, to be written with what ends them."""
+    def end(self, run_id: uuid.UUID, path: str | None = None) -> list[dict[str, Any]]:
+        """The attempt of a step, or all of the run, have ended: rows not stored yet, to be written with that."""
         rows = []
-        for key in [key for key in self._running if key[0] == run_id]:
+        for key in [key for key in self._running if key[0] == run_id and path in (None, key[1])]:
             text = self._running.pop(key)
             if row := text.take():
                 rows.append(row)

@@ -13,6 +13,7 @@ from functools import cache, partial
 from typing import Any
 
 from django.db import connection, models, transaction
+from django.db.models import Q
 
 from workflows import cached_results, faults, signals
 from workflows.audit import EventRow
@@ -42,7 +43,8 @@ class Change:
     requests: list[int] = field(default_factory=list)  # requests that this change answers
     reusable: dict[str, Reusable] = field(default_factory=dict)  # path → what its function gave
     superseded: list[str] = field(default_factory=list)  # paths whose results are discarded
-    keep_only: str | None = None  # the run has ended: drop the result data of every step but this path
+    keep_only: str | None = None  # the run has ended: drop the result data of all but this step, and those inside it
+    tell: tuple[uuid.UUID, str] | None = None  # the run has ended: the parent that waits for it, at this path
 
     def set_step(self, path: str, columns: dict[str, Any]) -> None:
         """Merge into the row that this change inserts anyway, else into an update of the stored one."""
@@ -145,10 +147,19 @@ def _write_parts(changes: list[Change]) -> None:
         if change.requests:
             RunRequest.objects.filter(pk__in=change.requests).delete()
         if change.keep_only is not None:
-            StepResult.objects.filter(run_id=change.run_id).exclude(path=change.keep_only).update(result=None)
+            kept = Q(path=change.keep_only) | Q(path__startswith=f"{change.keep_only}.")
+            kept |= Q(path__startswith=f"{change.keep_only}[")
+            StepResult.objects.filter(run_id=change.run_id).exclude(kept).update(result=None)
+        if change.tell is not None:
+            _tell_parent(*change.tell)
     cached_results.keep((c.run_id, path, reusable) for c in changes for path, reusable in c.reusable.items())
     write_texts([text for change in changes for text in change.texts])
     _insert(Event, [_event_columns(event) for change in changes for event in change.events])
+
+
+def _tell_parent(parent: uuid.UUID, path: str) -> None:
+    if Run.objects.active().filter(pk=parent).exists():
+        RunRequest.objects.create(run_id=parent, verb=RunRequest.Verb.CHILD, actor="", arguments={"path": path})
 
 
 def _event_columns(event: EventRow) -> dict[str, Any]:

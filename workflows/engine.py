@@ -14,6 +14,7 @@ from agents import catalog
 from agents.functions.base import AgentSpec, Call, Function
 from workflows import claims, execution, faults, requests, transitions, workers
 from workflows.attempt_texts import AttemptTexts
+from workflows.attempts import Means
 from workflows.changes import Change
 from workflows.claims import Claimed
 from workflows.errors import LeaseLost, StepTimeout
@@ -24,7 +25,7 @@ from workflows.lease import Lease
 from workflows.ledger import Ledger
 from workflows.models import RunRequest, Worker
 from workflows.outages import Outage
-from workflows.run_task import Means, RunTask
+from workflows.run_task import RunTask
 from workflows.slots import Slots
 
 logger = logging.getLogger(__name__)
@@ -72,7 +73,7 @@ class Engine:
         self._callers: set[asyncio.Task[Any]] = set()
         self.world = World(self._resolve, self._helpers, self._evaluators, settings.EXPRESSION_SECONDS, callables or {})
         self._slots = Slots(self._ledger, self._lease)
-        self._means = Means(self._ledger, self.world, self._texts, self._slots, self._lease)
+        self._means = Means(self._ledger, self.world, self._texts, self._slots, self._lease, self._offer)
 
     # --- What it is asked for ----------------------------------------------------------------------------------------
 
@@ -267,12 +268,19 @@ class Engine:
             run.interrupt(lambda held: transitions.cancel(held, request.actor, request.pk))
         elif request.verb == RunRequest.Verb.PAUSE:
             run.halt(lambda held: transitions.pause(held, request.actor, request.pk))
+        else:
+            run.deliver(request)
 
     async def _tend(self) -> None:
         try:
             await self._slots.tend()
         except LeaseLost as error:
             self._lose(str(error))
+
+    def _offer(self, run_id: uuid.UUID) -> None:
+        """A child run: workers find it, and a loop that is no worker's looks after it with its parent."""
+        if self._kind != Worker.Kind.WORKER:
+            self._offered.add(run_id)
 
     async def _look_after_offered(self) -> None:
         """Claim what could not be claimed when it was offered, or was parked since; forget what has ended."""

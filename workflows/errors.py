@@ -13,19 +13,25 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AgentNotFound",
+    "AnswerRefused",
+    "ApprovalTimeout",
     "CallableNotFound",
+    "ChildFailed",
     "ConcurrencyLimitReached",
     "ContextTooLarge",
     "DefinitionError",
+    "EventTimeout",
     "ExpressionError",
     "FunctionFailed",
     "FunctionNotFound",
+    "GeneratedStepsInvalid",
     "HelperDied",
     "IdempotencyKeyReused",
     "IllegalTransition",
     "InputInvalid",
     "InvalidParameters",
     "LeaseLost",
+    "LoopLimitExceeded",
     "OutputSchemaMismatch",
     "ParametersInvalid",
     "RunDeadlineExceeded",
@@ -38,6 +44,7 @@ __all__ = [
     "TemplateExists",
     "TemplateNotFound",
     "TooManyRecoveries",
+    "TooManySteps",
     "ValidationFailed",
     "VersionConflict",
     "VersionNotFound",
@@ -89,6 +96,36 @@ class ContextTooLarge(WorkflowError):
 
 class RunDeadlineExceeded(WorkflowError):
     """The run took longer than `max_execution_time_seconds`."""
+
+
+class LoopLimitExceeded(WorkflowError):
+    """A loop has more iterations than its `max_iterations`."""
+
+
+class GeneratedStepsInvalid(WorkflowError):
+    """What a step with `generate` gave is no list of steps that could be run; nothing of it was."""
+
+    heals = True
+
+
+class ChildFailed(WorkflowError):
+    """The run of another workflow, which a step waited for, did not complete."""
+
+
+class ApprovalTimeout(WorkflowError):
+    """Nobody answered in time."""
+
+
+class EventTimeout(WorkflowError):
+    """The event did not come in time."""
+
+
+class TooManySteps(WorkflowError):
+    """The run has executed as many steps as a run may."""
+
+
+class AnswerRefused(WorkflowError):
+    """The answer is none of the options, or comes from somebody who is not asked."""
 
 
 class TooManyRecoveries(WorkflowError):

@@ -14,10 +14,10 @@ from agents.errors import AgentError, FunctionFailed, error_from_json
 from agents.functions import registry
 from agents.functions.base import AgentSpec, Call, Function
 from agents.plain import clean_text, plain_object
-from workflows import cached_results, expressions, retries
+from workflows import cached_results, expressions, generated, retries
 from workflows.cached_results import Found
 from workflows.definitions import callables
-from workflows.definitions.models import CallableName, Definition, FunctionStep, RetryPolicy
+from workflows.definitions.models import BaseStep, CallableName, Definition, FunctionStep, RetryPolicy
 from workflows.definitions.problems import written
 from workflows.definitions.schemas import mismatches
 from workflows.errors import ExpressionError, LeaseLost, OutputSchemaMismatch, StepTimeout, ValidationFailed
@@ -58,24 +58,37 @@ class Ready:
     digest: str = ""
 
 
+async def skipped(step: BaseStep, scope: Scope, world: World) -> Skipped | None:
+    """Why a step that has not begun is not to be executed; None if it is. Raises `ExpressionError`."""
+    for name in step.depends_on:
+        status = scope.steps[name]["status"] if name in scope.steps else "not executed"
+        if status != "completed":
+            return Skipped("dependency", f"it depends on {name}, which is {status}")
+    if step.precondition is not None and not await holds(step.precondition, scope, world):
+        return Skipped("precondition")
+    return None
+
+
 async def prepare(
     step: FunctionStep, scope: Scope, world: World, *, begun: bool = False, model: str | None = None
 ) -> Ready | Skipped | Failed:
     """Whether the step is to be executed, and with what. One that has ``begun`` before is not skipped any more."""
     try:
-        if not begun and (skipped := await _skipped(step, scope, world)):
-            return skipped
+        if not begun and (reason := await skipped(step, scope, world)):
+            return reason
         ready = await _render(step.agent_id, step.function_name, step.parameters, scope, world)
         return replace(ready, digest=await _digest(step, ready, scope, world, model))
     except Exception as error:
         return Failed(record_error(error))
 
 
-async def reuse(step: FunctionStep, ready: Ready, found: Found, scope: Scope, world: World) -> Succeeded | None:
+async def reuse(
+    definition: Definition, step: FunctionStep, ready: Ready, found: Found, scope: Scope, world: World
+) -> Succeeded | None:
     """The outcome of a step whose function gave ``found`` before; None if that does not pass the step's own checks."""
     try:
         usage = _usage(found.result)
-        result = ready.mask.value(await _checked(step, found.result, scope, world))
+        result = ready.mask.value(await _checked(definition, step, found.result, scope, world))
         told = {
             "digest": ready.digest,
             "from": f"{found.run_id or 'a deleted run'}:{found.path}",
@@ -118,7 +131,7 @@ async def attempt(
         )
         stream.flush()
         reusable = _reusable(step, ready, result)
-        result = await _checked(step, result, scope, world)
+        result = await _checked(definition, step, result, scope, world)
         result = ready.mask.value(result)
         told = {"digest": reusable.digest} if reusable else {}
         footprint = _masked_logs(footprint, call, ready.mask)
@@ -137,7 +150,8 @@ async def fall_back(
     assert fallback is not None
     try:
         if fallback.result is not None:
-            result = plain_object(await _rendered(fallback.result, scope.names(), world))
+            result = plain_object(await rendered(fallback.result, scope.names(), world))
+            await _check_generated(definition, step, result, scope)
             return Succeeded(result, *scope.encode(result), source="fallback")
         assert fallback.agent_id is not None
         assert fallback.function_name is not None
@@ -205,28 +219,18 @@ def record_error(error: Exception, mask: Mask | None = None) -> ErrorRecord:
     return ErrorRecord(error.code, message, trace, error.heals, error.retry_after)
 
 
-async def _skipped(step: FunctionStep, scope: Scope, world: World) -> Skipped | None:
-    for name in step.depends_on:
-        status = scope.steps[name]["status"]
-        if status != "completed":
-            return Skipped("dependency", f"it depends on {name}, which is {status}")
-    if step.precondition is not None and not await _holds(step.precondition, scope, world):
-        return Skipped("precondition")
-    return None
-
-
 async def _render(agent_name: str, function: str, parameters: dict[str, Any], scope: Scope, world: World) -> Ready:
     agent, offered = await world.resolve(agent_name, function)
     secrets = EnvironmentSecrets()
-    rendered = await _rendered(parameters, scope.names(secrets=secrets), world)
+    given = await rendered(parameters, scope.names(secrets=secrets), world)
     mask = Mask(secrets.used.values())
-    return Ready(agent, offered, rendered, mask.parameters(rendered), mask)
+    return Ready(agent, offered, given, mask.parameters(given), mask)
 
 
 async def _digest(step: FunctionStep, ready: Ready, scope: Scope, world: World, model: str | None) -> str:
     if step.cache is None:
         return ""
-    key = await _rendered(step.cache.key, scope.names(), world)
+    key = await rendered(step.cache.key, scope.names(), world)
     try:
         basis = registry.basis(ready.function, ready.parameters, scope.context)
         return cached_results.digest(ready.agent, ready.function.name, basis, model, step.output_schema, key)
@@ -244,7 +248,8 @@ def _reusable(step: FunctionStep, ready: Ready, result: dict[str, Any]) -> Reusa
     return Reusable(ready.digest, text, step.cache.ttl_seconds)
 
 
-async def _rendered(value: Any, names: Mapping[str, Any], world: World) -> Any:
+async def rendered(value: Any, names: Mapping[str, Any], world: World) -> Any:
+    """The value with its `${ }` replaced. Raises `ExpressionError`."""
     if not expressions.contains_expression(value):
         return expressions.render(value, names)
     if expressions.render_heavy(value, names):
@@ -253,7 +258,8 @@ async def _rendered(value: Any, names: Mapping[str, Any], world: World) -> Any:
     return expressions.render(value, names)
 
 
-async def _evaluate(text: str, names: Mapping[str, Any], world: World) -> Any:
+async def evaluate(text: str, names: Mapping[str, Any], world: World) -> Any:
+    """What a bare expression gives. Raises `ExpressionError`."""
     expression = expressions.compile(text)
     if expression.heavy(names):
         job = {"kind": "evaluate", "expression": text, "scope": expression.reach(names)}
@@ -279,28 +285,37 @@ async def _rule(rule: Rule, scope: Scope, world: World, *, result: Any = None, w
         arguments = (scope.context, result) if with_result else (scope.context,)
         return await asyncio.to_thread(function, *arguments)  # a slow one must not hold up other runs
     names = scope.names(result=result) if with_result else scope.names()
-    return await _evaluate(rule, names, world)
+    return await evaluate(rule, names, world)
 
 
-async def _holds(rule: Rule, scope: Scope, world: World, **options: Any) -> bool:
+async def holds(rule: Rule, scope: Scope, world: World, **options: Any) -> bool:
+    """Whether a condition is true. Raises `ExpressionError`, also for what is neither true nor false."""
     value = await _rule(rule, scope, world, **options)
     if not isinstance(value, bool):
         raise ExpressionError(f"a condition gives true or false, not {value!r:.100}: {rule!s:.200}")
     return value
 
 
-async def _checked(step: FunctionStep, result: dict[str, Any], scope: Scope, world: World) -> dict[str, Any]:
+async def _checked(
+    definition: Definition, step: FunctionStep, result: dict[str, Any], scope: Scope, world: World
+) -> dict[str, Any]:
     if step.output_schema is not None:
         _match_schema(step.output_schema, result)
-    if step.validation is not None and not await _holds(step.validation, scope, world, result=result, with_result=True):
+    if step.validation is not None and not await holds(step.validation, scope, world, result=result, with_result=True):
         raise ValidationFailed(f"the result does not pass the step's validation: {step.validation!s:.200}")
-    if step.result_processor is None:
-        return result
-    made = await _rule(step.result_processor, scope, world, result=result, with_result=True)
-    try:
-        return plain_object(made)
-    except ValueError as error:
-        raise ExpressionError(f"a result_processor gives a JSON object: {error}") from None
+    if step.result_processor is not None:
+        made = await _rule(step.result_processor, scope, world, result=result, with_result=True)
+        try:
+            result = plain_object(made)
+        except ValueError as error:
+            raise ExpressionError(f"a result_processor gives a JSON object: {error}") from None
+    await _check_generated(definition, step, result, scope)
+    return result
+
+
+async def _check_generated(definition: Definition, step: FunctionStep, result: Mapping[str, Any], scope: Scope) -> None:
+    if step.generate:
+        await asyncio.to_thread(generated.check, definition, step, result, scope.steps.keys())
 
 
 def _match_schema(schema: dict[str, Any], result: dict[str, Any]) -> None:

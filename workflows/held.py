@@ -15,7 +15,8 @@ from workflows.outcomes import Usage
 from workflows.states import RUN_ENDED, STEP_ENDED, StepStatus
 
 RUN_COLUMNS = (
-    "successful_steps", "failed_steps", "skipped_steps", "retried_steps", "input_tokens", "output_tokens", "cost",
+    "successful_steps", "failed_steps", "skipped_steps", "retried_steps", "planned_steps", "input_tokens",
+    "output_tokens", "cost",
 )  # fmt: skip
 
 
@@ -24,6 +25,7 @@ class HeldStep:
     """A step of a held run, as far as later transitions need it."""
 
     path: str
+    kind: str = "function"
     status: str = StepStatus.PENDING
     attempt: int = 0
     attempts: list[dict[str, Any]] = field(default_factory=list)
@@ -40,6 +42,7 @@ class HeldStep:
     def of(cls, row: StepResult) -> "HeldStep":
         return cls(
             path=row.path,
+            kind=row.kind,
             status=row.status,
             attempt=row.attempt,
             attempts=row.attempts,
@@ -79,6 +82,7 @@ class HeldRun:
     started_at: datetime | None = None
     deadline_at: datetime | None = None
     paused_at: datetime | None = None
+    parent: tuple[uuid.UUID, str] | None = None  # run and path that wait for the end of this one
     steps: dict[str, HeldStep] = field(default_factory=dict)
     discards: Mapping[str, int] = field(default_factory=dict)  # path → results that a `retry` discarded
     change: Change | None = None
@@ -98,17 +102,24 @@ class HeldRun:
             started_at=row.started_at,
             deadline_at=row.deadline_at,
             paused_at=row.paused_at,
+            parent=(row.parent_id, row.parent_path) if row.parent_id else None,
         )
 
-    def step(self, path: str) -> HeldStep:
+    def step(self, path: str, kind: str = "function") -> HeldStep:
+        """The step at the path; ``kind`` is that of one which has not begun."""
         if path not in self.steps:
-            self.steps[path] = HeldStep(path, discards=self.discards.get(path, 0))
+            self.steps[path] = HeldStep(path, kind, discards=self.discards.get(path, 0))
         return self.steps[path]
 
     @property
     def is_open(self) -> bool:
         """Whether the run goes on, here or elsewhere."""
         return self.status not in RUN_ENDED
+
+    @property
+    def has_family(self) -> bool:
+        """Whether other runs have to do with how this one goes on: its parent, or its children."""
+        return self.parent is not None or any(step.kind == "workflow" for step in self.steps.values())
 
     def idempotency_key(self, path: str) -> str:
         return idempotency_key(self.id, path, self.step(path).discards)

@@ -5,12 +5,14 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
+from typing import NamedTuple
 
 from django.conf import settings
 from django.db.models import Count, F, Max, Q, QuerySet, Sum
 
 from agents.models import Agent
 from workflows.audit import ChainReader, stored
+from workflows.definitions.models import CONTAINERS
 from workflows.examination import Broken, Rule, examined
 from workflows.models import AgentShare, Event, Run, RunRequest, StepResult, StreamText, Workflow
 from workflows.replay import Replay
@@ -19,7 +21,16 @@ from workflows.workers import database_now, process_started, this_machine
 
 A_DAY = timedelta(days=1)
 TOLERANCE = timedelta(seconds=5)  # beyond a lease's length, until an expired one must be taken over
-STEP_COLUMNS = ("run_id", "path", "status")
+AWAITED = frozenset({"approval", "wait_for", "workflow"})
+STEP_COLUMNS = ("run_id", "path", "status", "kind")
+
+
+class Step(NamedTuple):
+    """A result that counts."""
+
+    path: str
+    status: str
+    kind: str
 
 
 def broken(
@@ -63,35 +74,37 @@ def _read_events(ids: list[uuid.UUID]) -> tuple[dict[uuid.UUID, ChainReader], di
     return chains, replays
 
 
-def _read_steps(ids: list[uuid.UUID]) -> dict[uuid.UUID, list[tuple[str, str]]]:
-    """Run → path and status of the results that count."""
-    steps: dict[uuid.UUID, list[tuple[str, str]]] = defaultdict(list)
+def _read_steps(ids: list[uuid.UUID]) -> dict[uuid.UUID, list[Step]]:
+    """Run → path, status and kind of the results that count."""
+    steps: dict[uuid.UUID, list[Step]] = defaultdict(list)
     rows = StepResult.objects.filter(run__in=ids, superseded=False).order_by()
-    for run_id, path, status in rows.values_list(*STEP_COLUMNS).iterator(chunk_size=1000):
-        steps[run_id].append((path, status))
+    for run_id, *step in rows.values_list(*STEP_COLUMNS).iterator(chunk_size=1000):
+        steps[run_id].append(Step(*step))
     return steps
 
 
 def _of_run(
-    run: Run, chain: ChainReader, replay: Replay, steps: list[tuple[str, str]], now: datetime, settled: bool
+    run: Run, chain: ChainReader, replay: Replay, steps: list[Step], now: datetime, settled: bool
 ) -> Iterator[tuple[Rule, str]]:
     ended = run.status in RUN_ENDED
     yield from ((Rule.END, detail) for detail in (_after_end(run) if ended else _before_end(run)))
     if not ended:
-        yield from ((Rule.MOVED, detail) for detail in _moved(run, now, settled))
+        yield from ((Rule.MOVED, detail) for detail in _moved(run, steps, now, settled))
     yield from ((Rule.RESULTS, detail) for detail in _results(steps))
     yield from ((Rule.COUNTERS, detail) for detail in _counters(run, steps))
     chain.end(run.event_seq, run.event_head)
     if chain.fault:  # what the events tell is worth nothing then
         yield Rule.CHAIN, chain.fault
     else:
-        yield from ((Rule.REPLAY, detail) for detail in _replayed(run, replay, dict(steps)))
+        yield from (
+            (Rule.REPLAY, detail) for detail in _replayed(run, replay, {step.path: step.status for step in steps})
+        )
 
 
 # --- Rules of one run ------------------------------------------------------------------------------------------------
 
 
-def _moved(run: Run, now: datetime, settled: bool) -> Iterator[str]:
+def _moved(run: Run, steps: list[Step], now: datetime, settled: bool) -> Iterator[str]:
     """A run that has not ended has a live holder, a due time or a named wait."""
     if run.worker is not None:
         yield from _held(run, now, settled)
@@ -102,8 +115,14 @@ def _moved(run: Run, now: datetime, settled: bool) -> Iterator[str]:
             yield "is paused without a time since when"
         if run.due_at is not None:
             yield "is paused and due at a time: a worker would claim it"
-    elif run.due_at is None and not _is_reserved(run, now, settled):
+    elif run.due_at is None and not _waits(run, steps) and not _is_reserved(run, now, settled):
         yield f"is {run.status}, nobody holds it, and it is never due"
+
+
+def _waits(run: Run, steps: list[Step]) -> bool:
+    """Whether something that has no time of its own ends the wait: a person, an event, the end of another run."""
+    waiting = any(step.status == StepStatus.WAITING and step.kind in AWAITED for step in steps)
+    return run.status == RunStatus.WAITING and waiting
 
 
 def _held(run: Run, now: datetime, settled: bool) -> Iterator[str]:
@@ -140,14 +159,14 @@ def _before_end(run: Run) -> Iterator[str]:
         yield f"is {run.status}, and has a time of its end"
 
 
-def _results(steps: list[tuple[str, str]]) -> Iterator[str]:
-    for path, number in Counter(path for path, _ in steps).items():
+def _results(steps: list[Step]) -> Iterator[str]:
+    for path, number in Counter(step.path for step in steps).items():
         if number > 1:
             yield f"step {path} has {number} results that count"
 
 
-def _counters(run: Run, steps: list[tuple[str, str]]) -> Iterator[str]:
-    found = Counter(status for _, status in steps)
+def _counters(run: Run, steps: list[Step]) -> Iterator[str]:
+    found = Counter(step.status for step in steps if step.kind not in CONTAINERS)
     failed = sum(found[status] for status in STEP_FAILED)
     counts = {"successful": found[StepStatus.COMPLETED], "failed": failed, "skipped": found[StepStatus.SKIPPED]}
     for name, number in counts.items():

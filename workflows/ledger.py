@@ -54,11 +54,15 @@ class Ledger:
     async def commit(self, change: Change | None) -> None:
         """Write a change; it waits as long as the database is away. Raises `LeaseLost`."""
         if change is not None:
-            await self._ask(_Job(self._loop.create_future(), change=change))
+            await self.submit(change)
+
+    def submit(self, change: Change) -> "asyncio.Future[None]":
+        """`commit`, in the order of the calls of this function."""
+        return self._submit(_Job(self._loop.create_future(), change=change))
 
     async def call(self, function: Callable[..., Value], *arguments: Any) -> Value:
         """Call a function that uses the database. Raises whatever it raises."""
-        value: Value = await self._ask(_Job(self._loop.create_future(), call=lambda: function(*arguments)))
+        value: Value = await self._submit(_Job(self._loop.create_future(), call=lambda: function(*arguments)))
         return value
 
     async def insist(self, function: Callable[..., Value], *arguments: Any) -> Value:
@@ -79,9 +83,9 @@ class Ledger:
         self._jobs.put(None)
         await asyncio.to_thread(self._thread.join)
 
-    async def _ask(self, job: _Job) -> Any:
+    def _submit(self, job: _Job) -> "asyncio.Future[Any]":
         self._jobs.put(job)
-        return await job.future
+        return job.future
 
     # --- In the thread ---
 

@@ -52,10 +52,11 @@ class Reusable:
 class Succeeded:
     """``encoded`` is the result as the JSON text that is stored, ``sizes`` the bytes of each of its keys.
 
-    ``source`` says where the result came from, if not from the step's own function; ``told`` is what the event adds.
+    ``result`` is an object, but for a loop over items: a list. ``source`` says where it came from, if not from the
+    step's own function; ``told`` is what the event adds.
     """
 
-    result: dict[str, Any]
+    result: Any
     encoded: str
     sizes: dict[str, int]
     footprint: Footprint = Footprint()

@@ -6,7 +6,7 @@ from django.utils import timezone
 from agents.catalog import Catalog
 from workflows import audit, runs
 from workflows.definitions import Definition, check, checksum, read_object, to_dict
-from workflows.errors import VersionConflict, VersionNotFound, WorkflowExists, WorkflowNotFound
+from workflows.errors import VersionConflict, WorkflowExists, WorkflowNotFound
 from workflows.models import Step, Workflow, WorkflowVersion
 
 # Keys of a step's definition that have a column of their own in the mirror rows; the others stand in `options`.
@@ -18,20 +18,7 @@ STEP_COLUMNS = frozenset({
 
 def current(workflow_id: str) -> Workflow:
     """The workflow of that id that is not archived, with its current version. Raises `WorkflowNotFound`."""
-    workflow = Workflow.objects.active().select_related("current").filter(workflow_id=workflow_id).first()
-    if workflow is None:
-        raise WorkflowNotFound(f"there is no workflow {workflow_id!r}")
-    return workflow
-
-
-def version_of(workflow: Workflow, number: int) -> WorkflowVersion:
-    """One version of the workflow. Raises `VersionNotFound`."""
-    version = workflow.versions.filter(number=number).first()
-    if version is None:
-        newest = workflow.current.number if workflow.current else 0
-        there_are = f"there are 1 to {newest}" if newest > 1 else "there is only 1"
-        raise VersionNotFound(f"workflow {workflow.workflow_id!r} has no version {number}; {there_are}")
-    return version
+    return Workflow.objects.named(workflow_id)
 
 
 def locked(workflow_id: str) -> Workflow:
@@ -91,7 +78,7 @@ def restore(
     what `revise` raises.
     """
     workflow = locked(workflow_id)
-    newest, earlier = workflow.current, version_of(workflow, number)
+    newest, earlier = workflow.current, workflow.version(number)
     assert newest is not None
     changes = earlier.checksum != newest.checksum
     definition = check(read_object(earlier.definition), Catalog()).definition_or_raise() if changes else newest.parsed
@@ -123,7 +110,7 @@ def _describe(workflow: Workflow, definition: Definition) -> None:
     workflow.name = definition.name
     workflow.description = definition.description
     workflow.tags = list(definition.tags)
-    workflow.total_steps = len(definition.steps)
+    workflow.total_steps = definition.total_steps
     workflow.concurrency_limit = definition.concurrency.limit if definition.concurrency else None
 
 

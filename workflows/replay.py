@@ -14,6 +14,7 @@ RUN_ARROWS: dict[str, RunStatus] = {
     "run_waiting": RunStatus.WAITING,
     "run_paused": RunStatus.PAUSED,
     "run_resumed": RunStatus.QUEUED,
+    "run_woken": RunStatus.QUEUED,
     "run_retried": RunStatus.QUEUED,
 }
 STEP_ARROWS: dict[str, StepStatus] = {
@@ -25,6 +26,8 @@ STEP_ARROWS: dict[str, StepStatus] = {
 # How a step ended that did not succeed: by the code of its error, all others failed.
 ENDINGS: dict[str, StepStatus] = {
     "StepTimeout": StepStatus.TIMED_OUT,
+    "ApprovalTimeout": StepStatus.TIMED_OUT,
+    "EventTimeout": StepStatus.TIMED_OUT,
     "RunDeadlineExceeded": StepStatus.TIMED_OUT,
     "Cancelled": StepStatus.CANCELLED,
 }
@@ -75,6 +78,7 @@ class Replay:
         self._move(event, RunStatus.QUEUED)
         for path in _data(event).get("discarded", ()):
             self.steps.pop(path, None)
+        self.steps |= dict.fromkeys(_data(event).get("reopened", ()), StepStatus.RUNNING)
 
     def _completed(self, event: EventRow) -> None:
         self._move(event, _data(event).get("status", ""))

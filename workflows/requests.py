@@ -1,18 +1,23 @@
-"""What others ask of runs that a worker holds: rows that the holder reads with its renewal.
+"""What others ask of runs that a worker holds, and what steps wait for: rows that the holder reads with its renewal.
 
-Whoever lets a run go carries out what is left: nobody else would.
+Whoever lets a run go carries out what is left: nobody else would. Verbs go through to child runs, and the end of a
+child is told to its parent.
 """
 
+import contextlib
 import uuid
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Q
 
-from workflows import transitions, workers
+from workflows import dispatch, transitions, workers
 from workflows.errors import IllegalTransition
 from workflows.held import HeldRun, load, write
-from workflows.models import Run, RunRequest
+from workflows.models import Run, RunRequest, StepResult
+from workflows.states import RUN_ENDED, RunStatus, StepStatus
 from workflows.workers import Identity
 
 Verb = RunRequest.Verb
@@ -22,6 +27,8 @@ ARROWS: dict[str, Callable[[HeldRun, str, int | None], None]] = {
     Verb.PAUSE: transitions.pause,
     Verb.RESUME: transitions.resume,
 }
+PASSED_ON: dict[str, str] = {RunStatus.PAUSED: Verb.PAUSE, **dict.fromkeys(RUN_ENDED, Verb.CANCEL)}
+"""Status of a run → what follows for its children."""
 
 
 def put(run: Run, verb: str, actor: str) -> bool:
@@ -33,9 +40,33 @@ def put(run: Run, verb: str, actor: str) -> bool:
     return True
 
 
+def put_input(run: Run, verb: str, actor: str, arguments: dict[str, Any]) -> None:
+    """Give a locked run what one of its steps waits for, or will; a run that waits for it goes on."""
+    request = RunRequest.objects.create(run=run, verb=verb, actor=actor, arguments=arguments)
+    if not _is_held(run):
+        _wake(run, request)
+
+
 def of_holder(who: Identity) -> list[RunRequest]:
     """What is asked of the runs that this worker holds, oldest first."""
     return list(RunRequest.objects.filter(run__worker_id=who.id).order_by("pk"))
+
+
+def of_run(run_id: uuid.UUID) -> list[RunRequest]:
+    """What is asked of one run, oldest first."""
+    return list(RunRequest.objects.filter(run=run_id).order_by("pk"))
+
+
+def is_answer(request: RunRequest, path: str) -> bool:
+    return request.verb == Verb.ANSWER and request.arguments["path"] == path
+
+
+def is_child_end(request: RunRequest, path: str) -> bool:
+    return request.verb == Verb.CHILD and request.arguments["path"] == path
+
+
+def is_event(request: RunRequest, name: str) -> bool:
+    return request.verb == Verb.EVENT and request.arguments["event"] == name
 
 
 def settle(run_id: uuid.UUID | None = None) -> None:
@@ -47,14 +78,50 @@ def settle(run_id: uuid.UUID | None = None) -> None:
             _settle(request)
 
 
+def pass_on(run_id: uuid.UUID) -> None:
+    """What the state of a run means for its children, and its end for its parent."""
+    run = Run.objects.get(pk=run_id)
+    if verb := PASSED_ON.get(run.status):
+        to_children(run_id, verb)
+    if run.has_ended and run.parent_id is not None:
+        settle(run.parent_id)
+
+
+def to_children(run_id: uuid.UUID, verb: str, below: tuple[str, ...] = ("",)) -> None:
+    """Ask the same of child runs that have not ended: of all steps, or of those whose path begins so."""
+    for child in Run.objects.active().filter(parent=run_id):
+        if child.parent_path.startswith(below):
+            with transaction.atomic():
+                _ask_child(child.pk, verb, f"run {run_id}")
+
+
+def settle_families() -> None:
+    """`pass_on` where whoever ended or paused the parent died before it could."""
+    parents = Run.objects.active().filter(parent__status__in=PASSED_ON).exclude(status=RunStatus.PAUSED)
+    ended = Run.objects.active().filter(parent__status__in=RUN_ENDED)
+    for parent in Run.objects.filter(children__in=parents | ended).distinct()[:100]:
+        pass_on(parent.pk)
+
+
+def _ask_child(child_id: uuid.UUID, verb: str, actor: str) -> None:
+    child = Run.objects.select_for_update(of=("self",)).select_related("worker").get(pk=child_id)
+    with contextlib.suppress(IllegalTransition):  # it has ended, or is as it is asked to be
+        put(child, verb, actor)
+
+
 def _settle(request: RunRequest) -> None:
     run = Run.objects.select_for_update(of=("self",)).select_related("worker").get(pk=request.run_id)
     if _is_held(run):
         return  # claimed meanwhile: its new holder will read it
-    try:
-        _carry_out(run, request.verb, request.actor, request.pk)
-    except IllegalTransition:  # it has ended, or is as it was asked to be
+    if run.has_ended:
         request.delete()
+    elif request.verb in ARROWS:
+        try:
+            _carry_out(run, request.verb, request.actor, request.pk)
+        except IllegalTransition:  # it is as it was asked to be
+            request.delete()
+    else:
+        _wake(run, request)
 
 
 def _is_held(run: Run) -> bool:
@@ -66,3 +133,30 @@ def _carry_out(run: Run, verb: str, actor: str, request: int | None) -> None:
     held = load(run, actor)
     ARROWS[verb](held, actor, request)
     write(held)
+    if verb == Verb.RESUME:
+        transaction.on_commit(partial(to_children, run.pk, verb), robust=True)
+    else:
+        transaction.on_commit(partial(pass_on, run.pk), robust=True)
+
+
+def _wake(run: Run, request: RunRequest) -> None:
+    """Have a run claimed whose step waits for just this; others find the request when they come to their step."""
+    if run.status != RunStatus.WAITING:
+        return
+    waiting = StepResult.objects.filter(run=run, superseded=False, status=StepStatus.WAITING)
+    if any(_is_for(request, step) for step in waiting.only("path", "kind", "parameters")):
+        held = load(run, request.actor)
+        transitions.wake(held)
+        write(held)
+        dispatch.wake()
+
+
+def _is_for(request: RunRequest, step: StepResult) -> bool:
+    match step.kind:
+        case "approval":
+            return is_answer(request, step.path)
+        case "workflow":
+            return is_child_end(request, step.path)
+        case "wait_for":
+            return is_event(request, (step.parameters or {}).get("event", ""))
+    return False

@@ -5,7 +5,10 @@ from typing import Any
 
 from django.utils import timezone
 
+from workflows.definitions.models import CONTAINERS
 from workflows.models import Run, StepResult
+from workflows.recall import recalled
+from workflows.scope import RESERVED
 from workflows.states import STEP_ENDED, StepStatus
 
 
@@ -60,18 +63,12 @@ def result_body(run: Run) -> dict[str, Any]:
 
 def context_at(run: Run, path: str | None = None) -> dict[str, Any]:
     """The context as the step at ``path`` saw it, or as it is now: global context, input, then what each step added."""
-    definition = run.definition
-    context = {**definition.global_context, **run.input}
-    for row in run.steps.filter(superseded=False).order_by("id"):
-        if row.path == path:
-            break
-        if row.status == StepStatus.COMPLETED and isinstance(row.result, dict):
-            context |= row.result
-    return context
+    scope = recalled(run, path)
+    return {key: value for key, value in scope.context.items() if key not in RESERVED}
 
 
 def _was_executed(row: StepResult) -> bool:
-    return row.status in STEP_ENDED and row.status != StepStatus.SKIPPED
+    return row.status in STEP_ENDED and row.status != StepStatus.SKIPPED and row.kind not in CONTAINERS
 
 
 def _step_body(row: StepResult) -> dict[str, Any]:

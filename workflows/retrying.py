@@ -1,11 +1,23 @@
-"""What a `retry` of an ended run keeps and what it discards."""
+"""What a `retry` of an ended run keeps, what it discards, and which blocks go on with what they had decided."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from workflows.definitions import Definition
+from workflows import generated
+from workflows.definitions.models import (
+    BaseStep,
+    ForEach,
+    FunctionStep,
+    If,
+    Parallel,
+    Steps,
+    Switch,
+    While,
+    walk,
+)
 from workflows.definitions.problems import did_you_mean
 from workflows.errors import StepNotFound
 from workflows.models import Run, StepResult
+from workflows.recall import Recall
 from workflows.states import STEP_FAILED, StepStatus
 
 FINISHED = frozenset({StepStatus.COMPLETED, StepStatus.SKIPPED})
@@ -13,43 +25,134 @@ FINISHED = frozenset({StepStatus.COMPLETED, StepStatus.SKIPPED})
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """``start_at``: path of the first step that is executed again. ``discarded``: paths of superseded results."""
+    """``start_at``: path of the first step that is executed again. ``discarded``: paths of superseded results.
+
+    ``reopened``: the blocks around those, which go on with what they had decided.
+    """
 
     start_at: str
     discarded: list[str]
+    reopened: list[str]
     kept: list[StepResult]
 
 
 def plan(run: Run, start_at: str | None) -> Plan:
     """From the first unfinished step, or from ``start_at``. Raises `StepNotFound`."""
-    results = {row.path: row for row in run.steps.filter(superseded=False).defer("result", "parameters", "logs")}
-    order = [step.step_id for step in run.definition.steps]
-    first = next((path for path in order if not _is_finished(results.get(path), run)), order[-1])
-    begin = first if start_at is None else _place(start_at, first, order)
-    again = set(order[order.index(begin) :])
+    rows = {row.path: row for row in run.steps.filter(superseded=False).defer("logs")}
+    review = _Review(run, rows, start_at)
+    steps = run.definition.steps
+    if not review.of(steps, ""):
+        review.again(steps[-1].step_id)
+    if start_at is not None and not review.reached:
+        known = {*rows, *(step.step_id for step in walk(steps))}
+        raise _not_there(start_at, review.first, known)
     return Plan(
-        begin,
-        [path for path in results if path in again],
-        [row for path, row in results.items() if path not in again],
+        start_at or review.first,
+        [path for path in rows if path in review.discarded],
+        [path for path in rows if path in review.reopened],
+        [row for path, row in rows.items() if path not in review.discarded],
     )
 
 
-def _place(start_at: str, first: str, order: list[str]) -> str:
-    if start_at not in order:
-        raise StepNotFound(f"the run has no step {start_at[:100]!r}{did_you_mean(start_at, order)}")
-    if order.index(start_at) > order.index(first):
-        raise StepNotFound(f"step {start_at!r} can't be begun with: {first!r}, which stands before it, is not finished")
-    return start_at
+def _not_there(start_at: str, first: str, known: set[str]) -> StepNotFound:
+    if start_at in known:
+        before = f"{first!r}, which stands before it, is not finished"
+        return StepNotFound(f"step {start_at!r} can't be begun with: {before}")
+    return StepNotFound(f"the run has no step {start_at[:100]!r}{did_you_mean(start_at, known)}")
 
 
-def _is_finished(row: StepResult | None, run: Run) -> bool:
-    """Whether a `retry` keeps the result: completed, skipped, or failed in a way that the run went on after."""
-    if row is None or row.status in FINISHED:
-        return row is not None
-    ended_with_run = row.ended_seq == run.event_seq - 1
-    return row.status in STEP_FAILED and _is_tolerated(run.definition, row.path) and not ended_with_run
+@dataclass(slots=True)
+class _Review:
+    """Goes over the steps as the walk does. In a list of steps all that follows one to be executed again is discarded.
 
+    Branches of `parallel` and items of `for_each` see nothing of one another: each keeps what it has finished.
+    """
 
-def _is_tolerated(definition: Definition, path: str) -> bool:
-    step = next(step for step in definition.steps if step.step_id == path)
-    return step.continue_on_failure or not definition.stop_on_failure
+    run: Run
+    rows: dict[str, StepResult]
+    start_at: str | None
+    first: str = ""
+    reached: bool = False
+    discarded: set[str] = field(default_factory=set)
+    reopened: set[str] = field(default_factory=set)
+
+    def of(self, steps: Steps, prefix: str) -> bool:
+        """Whether any of the steps is executed again."""
+        found = False
+        for step in steps:
+            path = prefix + step.step_id
+            if found:
+                self._discard(path)
+            else:
+                found = self._is_again(step, path)
+        return found
+
+    def again(self, path: str) -> bool:
+        """This step, and all inside it, is executed again."""
+        self.reached |= path == self.start_at
+        self.first = self.first or path
+        self._discard(path)
+        return True
+
+    def _is_again(self, step: BaseStep, path: str) -> bool:
+        row = self.rows.get(path)
+        if row is None or path == self.start_at:
+            return self.again(path)
+        finished = self._is_finished(step, row)
+        if finished and not self._starts_inside(path) and not isinstance(step, FunctionStep):
+            return False
+        if isinstance(step, FunctionStep):
+            return self._generated(step, row) if finished else self.again(path)
+        if row.parameters is not None and self._inside(step, row):
+            self.reopened.add(path)
+            return True
+        return False if finished else self.again(path)
+
+    def _generated(self, step: FunctionStep, row: StepResult) -> bool:
+        if not step.generate or row.status != StepStatus.COMPLETED or row.result is None:
+            return False
+        return self.of(generated.read(row.result), f"{row.path}.")
+
+    def _inside(self, step: BaseStep, row: StepResult) -> bool:
+        """Whether any step inside the block is executed again."""
+        path, decided = row.path, row.parameters or {}
+        match step:
+            case If() | Switch():
+                return self.of(step.branches[decided["branch"]], f"{path}.")
+            case Parallel():
+                found = [self.of(steps, f"{path}.") for steps in step.parallel.values()]
+                return any(found)
+            case ForEach():
+                found = [self._iteration(step.steps, f"{path}[{index}]") for index in range(len(decided["items"]))]
+                return any(found)
+            case While():
+                return self._iterations(step, path)
+        return False
+
+    def _iterations(self, step: While, path: str) -> bool:
+        begun, index, found = Recall(self.rows), 0, False
+        while begun.has_begun(here := f"{path}[{index}]"):
+            if found:
+                self._discard(here)
+            else:
+                found = self._iteration(step.steps, here)
+            index += 1
+        return found
+
+    def _iteration(self, steps: Steps, path: str) -> bool:
+        return self.again(path) if path == self.start_at else self.of(steps, f"{path}.")
+
+    def _discard(self, path: str) -> None:
+        inside = (f"{path}.", f"{path}[")
+        self.discarded |= {other for other in self.rows if other == path or other.startswith(inside)}
+
+    def _starts_inside(self, path: str) -> bool:
+        return self.start_at is not None and self.start_at.startswith((f"{path}.", f"{path}["))
+
+    def _is_finished(self, step: BaseStep, row: StepResult) -> bool:
+        """Whether a `retry` keeps the result: completed, skipped, or failed in a way that the run went on after."""
+        if row.status in FINISHED:
+            return True
+        tolerated = step.continue_on_failure or not self.run.definition.stop_on_failure
+        with_run = (row.error_code, row.error_message) == (self.run.error_code, self.run.error_message)
+        return row.status in STEP_FAILED and tolerated and not with_run

@@ -3,23 +3,21 @@
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from typing import Any
 
-from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from workflows import dispatch, engine_thread, limits, requests, retrying, transitions
-from workflows.definitions import Definition, Problem
-from workflows.definitions.inputs import accepted_input
-from workflows.errors import InputInvalid, RunNotFound, RunStateConflict
+from workflows import dispatch, engine_thread, requests, retrying, transitions
+from workflows.errors import AnswerRefused, RunNotFound, RunStateConflict, StepNotFound
 from workflows.held import load, write
-from workflows.models import Run, RunRequest, StreamText, Workflow, WorkflowVersion, new_run_id
-from workflows.models.fields import dumps
-from workflows.states import RETRYABLE, RunStatus
+from workflows.models import Run, RunRequest, StreamText, Workflow, WorkflowVersion
+from workflows.starting import start as start
+from workflows.states import RETRYABLE, RunStatus, StepStatus
 
 Verb = RunRequest.Verb
+
+EVENTS_KEPT = 100  # of one run
 
 
 def get(run_id: uuid.UUID | str) -> Run:
@@ -31,53 +29,6 @@ def get(run_id: uuid.UUID | str) -> Run:
     run = Run.objects.select_related("workflow", "version", "worker").filter(pk=key).first()
     if run is None:
         raise RunNotFound(f"there is no run {str(run_id)!r}")
-    return run
-
-
-def start(
-    workflow: Workflow,
-    input: dict[str, Any],
-    *,
-    trigger: str,
-    actor: str,
-    version: WorkflowVersion | None = None,
-    priority: int = 0,
-    run_at: datetime | None = None,
-    rerun_of: Run | None = None,
-    wake: bool = True,
-    reserved: bool = False,
-    id: uuid.UUID | None = None,
-) -> Run:
-    """Insert a queued run of ``version``, or of the current one. Raises `InputInvalid`, `ConcurrencyLimitReached`.
-
-    What ``input`` leaves out has its default, as the workflow's ``parameters`` give it, and is stored with the run.
-    With ``wake`` the workers are rung on commit, if it is due already. A ``reserved`` run is never due: it waits for
-    the one loop that claims it by its id. ``id``: what it is called where that is settled already.
-    """
-    version = version or workflow.current
-    assert version is not None
-    input = accepted_input(version.parsed, input)
-    _require_room(version.parsed, input)
-    now = timezone.now()
-    with transaction.atomic():
-        limits.require_room(workflow, version.parsed)
-        run = Run(
-            id=id or new_run_id(),
-            workflow=workflow,
-            version=version,
-            trigger=trigger,
-            actor=actor,
-            priority=priority,
-            input=input,
-            created_at=now,
-            due_at=None if reserved else run_at or now,
-            total_steps=len(version.parsed.steps),
-            rerun_of=rerun_of,
-        )
-        run.save(force_insert=True)
-        transitions.record_creation(run)
-        if wake and not reserved and (run_at is None or run_at <= now):
-            dispatch.wake()
     return run
 
 
@@ -148,7 +99,7 @@ def retry(run_id: uuid.UUID, *, actor: str, start_at: str | None = None) -> None
             raise RunStateConflict(f"only a failed, cancelled or timed-out run is retried; it is {run.status}: {other}")
         plan = retrying.plan(run, start_at)
         held = load(run, actor)
-        transitions.retry(held, actor, plan.discarded, plan.kept, plan.start_at)
+        transitions.retry(held, actor, plan.discarded, plan.reopened, plan.kept, plan.start_at)
         write(held)
         # Its attempts are numbered from 1 again: streamed text that is left would be taken for theirs.
         StreamText.objects.filter(run=run, path__in=plan.discarded).delete()
@@ -176,6 +127,42 @@ def rerun(
     )
 
 
+def answer(run_id: uuid.UUID, path: str, answer: str, *, actor: str, comment: str = "") -> None:
+    """Answer the approval that the run's step at ``path`` waits for; the run goes on with it.
+
+    Whether ``actor`` is among those who are asked is the caller's to know. Raises `RunNotFound`, `StepNotFound`,
+    `AnswerRefused` for what is none of the options, `RunStateConflict` if the step does not wait any more, or has an
+    answer already.
+    """
+    with _locked(run_id) as run:
+        step = run.steps.filter(superseded=False, path=path, kind="approval").first()
+        if step is None:
+            raise StepNotFound(f"the run asks nothing at {path[:100]!r}")
+        asked, answers = step.parameters or {}, run.requests.filter(verb=Verb.ANSWER)
+        if step.status != StepStatus.WAITING or run.has_ended:
+            raise RunStateConflict(f"step {path} does not wait for an answer any more: it is {step.status}")
+        if any(requests.is_answer(other, path) for other in answers):
+            raise RunStateConflict(f"step {path} was answered already; the first answer counts")
+        if step.due_at is not None and step.due_at <= timezone.now():
+            raise RunStateConflict(f"the time to answer step {path} is over")
+        if answer not in asked["options"]:
+            raise AnswerRefused(f"{answer[:100]!r} is no answer here; there are {', '.join(asked['options'])}")
+        requests.put_input(run, Verb.ANSWER, actor, {"path": path, "answer": answer, "comment": comment})
+
+
+def send_event(run_id: uuid.UUID, event: str, data: Any = None, *, actor: str) -> None:
+    """Give the run an event. It is kept until a step waits for it: each event ends one wait, the oldest first.
+
+    Raises `RunNotFound`, `RunStateConflict` if the run has ended or holds too many events.
+    """
+    with _locked(run_id) as run:
+        if run.has_ended:
+            raise RunStateConflict(f"the run has ended: it is {run.status}, and takes no events")
+        if run.requests.filter(verb=Verb.EVENT).count() >= EVENTS_KEPT:
+            raise RunStateConflict(f"the run keeps {EVENTS_KEPT} events already that no step has taken")
+        requests.put_input(run, Verb.EVENT, actor, {"event": event, "data": data})
+
+
 @contextmanager
 def _locked(run_id: uuid.UUID) -> Iterator[Run]:
     """The run in a transaction of its own, in which nobody else moves it. Raises `RunNotFound`."""
@@ -190,11 +177,3 @@ def _locked(run_id: uuid.UUID) -> Iterator[Run]:
 def _is_to_be_paused(run: Run) -> bool:
     asked = run.requests.filter(verb__in=[Verb.PAUSE, Verb.RESUME]).order_by("-pk").first()
     return asked is not None and asked.verb == Verb.PAUSE
-
-
-def _require_room(definition: Definition, input: dict[str, Any]) -> None:
-    """An input that the context has no room for is refused before the run begins."""
-    size = len(dumps({**definition.global_context, **input}))
-    if size > settings.CONTEXT_MAX_BYTES:
-        message = f"with it the context has {size:,} bytes, past its limit of {settings.CONTEXT_MAX_BYTES:,}"
-        raise InputInvalid(f"input_context is too large: {message}", [Problem("input_context", message, "too_large")])

@@ -1,18 +1,29 @@
 """What a run's expressions and functions see: the context, and the names beside it."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from workflows.definitions.models import Definition
 from workflows.errors import ContextTooLarge
 from workflows.models.fields import dumps
-from workflows.states import StepStatus
 
 RESERVED = ("steps", "run", "workflow", "global", "input")
 
 
+@dataclass(frozen=True, slots=True)
+class Additions:
+    """What the steps of one item or branch have recorded, and added to the context; ``sizes`` in bytes of JSON."""
+
+    steps: dict[str, dict[str, Any]]
+    context: dict[str, Any]
+    sizes: dict[str, int]
+
+
 class Scope:
-    """The context starts as global context overlaid with input; each completed step's result is merged into it.
+    """The context starts as global context overlaid with input; what each step gives is merged into it.
 
     The names in `RESERVED` always win over keys of that name. ``limit`` bounds the context's size in bytes of JSON;
     it is counted by what each step adds, so that the cost of a step doesn't grow with the number of steps.
@@ -22,8 +33,11 @@ class Scope:
         self, definition: Definition, input: Mapping[str, Any], *, run: Mapping[str, Any], version: int, limit: int
     ) -> None:
         self.steps: dict[str, dict[str, Any]] = {}
+        self.added: dict[str, Any] = {}
+        """What the steps have added to the context, since the fork if it is one."""
+        self._recorded: dict[str, dict[str, Any]] = {}
         self._limit = limit
-        self._reserved = {
+        self._reserved: dict[str, Any] = {
             "steps": self.steps,
             "run": dict(run),
             "workflow": {"id": definition.workflow_id, "name": definition.name, "version": version},
@@ -34,6 +48,26 @@ class Scope:
         self._sizes = {key: len(dumps(value)) for key, value in self.context.items()}
         self._size = sum(self._sizes.values())
         self.context |= self._reserved
+
+    def fork(self, **names: Any) -> Scope:
+        """A scope for one item or branch: it sees this one as it is now, and its own. ``names`` win over all keys."""
+        fork = object.__new__(Scope)
+        fork.steps = dict(self.steps)
+        fork.added, fork._recorded = {}, {}
+        fork._limit, fork._size, fork._sizes = self._limit, self._size, dict(self._sizes)
+        fork._reserved = {**self._reserved, **names, "steps": fork.steps}
+        fork.context = {**self.context, **fork._reserved}
+        return fork
+
+    def take(self) -> Additions:
+        """What a fork has come to."""
+        return Additions(self._recorded, self.added, {key: self._sizes[key] for key in self.added})
+
+    def join(self, fork: Additions) -> None:
+        """Take over what a fork has come to."""
+        self.steps |= fork.steps
+        self._recorded |= fork.steps
+        self._merge(fork.context, fork.sizes)
 
     def names(self, **more: Any) -> dict[str, Any]:
         """The names that an expression may use."""
@@ -51,21 +85,29 @@ class Scope:
             raise ContextTooLarge(self._too_large(size, sizes))
         return "{" + ",".join(f"{dumps(key)}:{part}" for key, part in parts.items()) + "}", sizes
 
-    def add(self, step_id: str, record: dict[str, Any], sizes: Mapping[str, int] | None = None) -> None:
+    def add(
+        self,
+        step_id: str,
+        record: dict[str, Any],
+        merged: Mapping[str, Any] | None = None,
+        sizes: Mapping[str, int] | None = None,
+    ) -> None:
         """Record an ended step: ``{result, status, error, attempts, duration_ms}``.
 
-        The result of a completed one is merged; ``sizes`` are those of `encode`, where it was just encoded.
+        ``merged`` is what it adds to the context; ``sizes`` are those of `encode`, where it was just encoded.
         """
-        self.steps[step_id] = record
-        result = record["result"]
-        if record["status"] != StepStatus.COMPLETED or not isinstance(result, dict):
-            return
-        for key, value in result.items():
+        self.steps[step_id] = self._recorded[step_id] = record
+        if merged:
+            self._merge(merged, sizes or {key: len(dumps(value)) for key, value in merged.items()})
+
+    def _merge(self, values: Mapping[str, Any], sizes: Mapping[str, int]) -> None:
+        for key, value in values.items():
             if key not in RESERVED:
-                size = sizes[key] if sizes else len(dumps(value))
-                self._size += size - self._sizes.get(key, 0)
-                self._sizes[key] = size
-                self.context[key] = value
+                self._size += sizes[key] - self._sizes.get(key, 0)
+                self._sizes[key] = sizes[key]
+                self.added[key] = value
+                if key not in self._reserved:
+                    self.context[key] = value
 
     def _too_large(self, size: int, sizes: Mapping[str, int]) -> str:
         everything = {**self._sizes, **sizes}

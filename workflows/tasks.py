@@ -67,6 +67,7 @@ async def _work() -> None:
 def sweep() -> None:
     """Put away what is left over or has expired, seal ended runs, delete old ones."""
     requests.settle()
+    requests.settle_families()
     shares.forget_lost()
     RunRequest.objects.filter(run__status__in=RUN_ENDED).delete()
     # Not at once: whoever follows a run reads its last text after its end.

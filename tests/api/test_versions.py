@@ -148,7 +148,7 @@ def test_every_save_takes_a_note_that_version_and_event_keep(api: Api) -> None:
     assert [event.data["note"] for event in events] == ["first", "second", "third"]
     template = {"template": sample(workflow_id="other")}
     data_of(api.post(f"{BASE}/templates?note=made", template, content_type=JSON), 201)
-    assert publishing.version_of(publishing.current("other"), 1).note == "made"
+    assert publishing.current("other").version(1).note == "made"
 
 
 @pytest.mark.parametrize("note", ["x" * 1001, "a%00b"])

@@ -97,7 +97,7 @@ def test_the_arrows_of_the_verbs_are_taken_only_where_the_table_has_them(arrow: 
     take = {
         "pause": lambda: transitions.pause(held, "ann"),
         "resume": lambda: transitions.resume(held, "ann"),
-        "retry": lambda: transitions.retry(held, "ann", [], [], "a"),
+        "retry": lambda: transitions.retry(held, "ann", [], [], [], "a"),
     }[arrow]
     if BECOMES[arrow] in RUN_TRANSITIONS[status] and (arrow != "retry" or status in VERBS["retry"]):
         take()

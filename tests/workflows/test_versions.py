@@ -73,14 +73,14 @@ def test_a_run_under_way_is_cancelled_when_its_revised_workflow_is_archived() ->
 def test_a_run_on_an_earlier_version_carries_out_that_one() -> None:
     workflow = make_workflow(LONG)
     revised(step("b"), step("c"))
-    assert statuses(carried_out(started(publishing.version_of(workflow, 1)), lambda: None)) == {"a": "completed"}
+    assert statuses(carried_out(started(workflow.version(1)), lambda: None)) == {"a": "completed"}
 
 
 def test_a_change_makes_a_version_with_its_author_and_note_and_no_change_makes_none() -> None:
     make_workflow(step("a"))
     for _ in range(2):
         publishing.revise("sample", make_definition(step("b")), actor="ann", note="b is better")
-    version = publishing.version_of(publishing.current("sample"), 2)
+    version = publishing.current("sample").version(2)
     assert (version.author, version.note, version.is_current, version.total_steps) == ("ann", "b is better", True, 1)
     assert notes() == [(1, ""), (2, "b is better")]
     event = Event.objects.get(type="workflow_revised")
@@ -92,7 +92,7 @@ def test_restoring_makes_a_new_version_with_the_old_definition() -> None:
     revised(step("b"), step("c"))
     restored, changed = publishing.restore("sample", 1, actor="bob")
     assert changed
-    assert (restored.definition, restored.total_steps) == (publishing.version_of(workflow, 1).definition, 1)
+    assert (restored.definition, restored.total_steps) == (workflow.version(1).definition, 1)
     assert notes() == [(1, ""), (2, ""), (3, "restores version 1")]
     assert [row.step_id for row in restored.steps.all()] == ["a"]
     publishing.restore("sample", 2, actor="bob", note="no, it was right")

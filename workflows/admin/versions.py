@@ -112,7 +112,7 @@ def _version(workflow: int, number: int) -> WorkflowVersion:
     if found is None:
         raise Http404("no such workflow")
     try:
-        return publishing.version_of(found, number)
+        return found.version(number)
     except VersionNotFound as error:
         raise Http404(str(error)) from None
 

@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import ValidationError
 
-from workflows import publishing, start_keys
+from workflows import start_keys
 from workflows.api.stream import stream_url
 from workflows.errors import VersionNotFound
 from workflows.models import Run, Workflow, WorkflowVersion
@@ -70,7 +70,7 @@ def asked_version(workflow: Workflow, asked: Mapping[str, Any], name: str = "ver
     if number is None:
         return None
     try:
-        return publishing.version_of(workflow, number)
+        return workflow.version(number)
     except VersionNotFound as error:
         raise ValidationError({name: str(error)}, code="not_found") from None
 

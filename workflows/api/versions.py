@@ -57,7 +57,7 @@ class VersionViewSet(DetailInYAML, Endpoint):
     @extend_schema(responses={(200, "application/json"): VersionDetail, (200, "application/yaml"): str})
     def retrieve(self, request: Request, workflow_id: str, number: str) -> Response:
         """One version, with the definition as it was written."""
-        version = publishing.version_of(publishing.current(workflow_id), int(number))
+        version = publishing.current(workflow_id).version(int(number))
         return Response(to_yaml(version.parsed) if wants_yaml(request) else VersionDetail(version).data)
 
     @extend_schema(parameters=[DiffQuery], responses=VersionDiff)
@@ -65,7 +65,7 @@ class VersionViewSet(DetailInYAML, Endpoint):
     def diff(self, request: Request, workflow_id: str, number: str) -> Response:
         """What changed from the version before, or from the one that `with` names, to this one."""
         workflow = publishing.current(workflow_id)
-        after = publishing.version_of(workflow, int(number))
+        after = workflow.version(int(number))
         before = asked_version(workflow, self.query(DiffQuery), "with") or _version_before(workflow, after)
         found = compare(before.definition, after.definition)
         return Response({"workflow_id": workflow_id, "before": before.number, "after": after.number, **found.to_json()})
@@ -98,4 +98,4 @@ class VersionViewSet(DetailInYAML, Endpoint):
 def _version_before(workflow: Workflow, version: WorkflowVersion) -> WorkflowVersion:
     if version.number == 1:
         raise ValidationError({"with": "version 1 has none before it: name the version to compare it with"})
-    return publishing.version_of(workflow, version.number - 1)
+    return workflow.version(version.number - 1)

@@ -73,11 +73,19 @@ class Run(models.Model):
     started_at = models.DateTimeField(null=True)
     deadline_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
-    paused_at = models.DateTimeField(null=True)
+    paused_at = models.DateTimeField(
+        null=True
+    )  # since when no time counts: paused, or it waits for people or events only
     rerun_of = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="reruns")
+    # A child: the run whose step `parent_path` waits for this one, and how many runs stand above it.
+    parent = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="children")
+    parent_path = models.CharField(max_length=500, blank=True, db_default="", default="")
+    depth = models.PositiveSmallIntegerField(db_default=0, default=0)
 
     current_step = models.CharField(max_length=500, blank=True, default="")
     total_steps = models.PositiveIntegerField(default=0)
+    # As far as is known by now: with all iterations and generated steps, without the branches not taken.
+    planned_steps = models.PositiveIntegerField(db_default=0, default=0)
     successful_steps = models.PositiveIntegerField(default=0)
     failed_steps = models.PositiveIntegerField(default=0)
     skipped_steps = models.PositiveIntegerField(default=0)
@@ -130,9 +138,12 @@ class Run(models.Model):
 
     @property
     def progress(self) -> float:
-        """Share of the definition's steps that have ended, from 0 to 1."""
+        """Share of the steps, as far as they are known, that have ended, from 0 to 1."""
         ended = self.executed_steps + self.skipped_steps
-        return min(1.0, ended / self.total_steps) if self.total_steps else 0.0
+        planned = self.planned_steps or self.total_steps
+        if self.status == RunStatus.COMPLETED:
+            return 1.0
+        return min(1.0, ended / planned) if planned else 0.0
 
     def discards(self) -> dict[str, int]:
         """Path → how many completed results of it a `retry` has discarded: part of later idempotency keys."""
@@ -152,6 +163,7 @@ class StepResult(models.Model):
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="steps")
     path = models.CharField(max_length=500)
     step_id = models.CharField(max_length=100)
+    kind = models.CharField(max_length=10, db_default="function", default="function")  # of definitions.models
     name = models.CharField(max_length=500, default="")
     agent = models.CharField(max_length=200, default="")
     function = models.CharField(max_length=200, default="")
@@ -160,7 +172,7 @@ class StepResult(models.Model):
     # How often a result of this path was discarded before: part of the idempotency key.
     discards = models.PositiveIntegerField(default=0)
 
-    parameters = JSONText(null=True)  # as rendered, secrets masked
+    parameters = JSONText(null=True)  # as rendered, secrets masked; of a block: what it decided
     result = JSONText(null=True)
     error_code = models.CharField(max_length=100, default="")
     error_message = models.TextField(default="")
@@ -172,6 +184,7 @@ class StepResult(models.Model):
 
     started_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
+    due_at = models.DateTimeField(null=True)  # end of its wait, if it has one
     ended_seq = models.PositiveIntegerField(null=True)  # number of the event that ended it: the order of ending
     duration_ms = models.FloatField(default=0)
     waited_ms = models.FloatField(db_default=0, default=0)  # in line for the agent, all attempts together
@@ -185,6 +198,9 @@ class StepResult(models.Model):
         ordering = ["run", "id"]
         constraints = [
             models.UniqueConstraint(fields=["run", "path"], condition=Q(superseded=False), name="step_result_unique")
+        ]
+        indexes = [
+            models.Index(fields=["run"], name="step_result_asked", condition=Q(kind="approval", status="waiting")),
         ]
 
     def __str__(self) -> str:

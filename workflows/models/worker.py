@@ -46,12 +46,18 @@ class Worker(models.Model):
 
 
 class RunRequest(models.Model):
-    """A verb for a run that a worker holds; the holder turns it into a transition and deletes it in the same commit."""
+    """What others want of a run: a verb for its holder, or what one of its steps waits for.
+
+    The holder turns it into a transition and deletes it in the same commit.
+    """
 
     class Verb(models.TextChoices):
         CANCEL = "cancel"
         PAUSE = "pause"
         RESUME = "resume"
+        ANSWER = "answer"  # {path, answer, comment}
+        EVENT = "event"  # {event, data}
+        CHILD = "child"  # {path}: the child run of that step has ended
 
     run = models.ForeignKey("Run", on_delete=models.CASCADE, related_name="requests")
     verb = models.CharField(max_length=20, choices=Verb.choices)

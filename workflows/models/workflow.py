@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import Q
 
 from workflows.definitions.models import Definition
+from workflows.errors import VersionNotFound, WorkflowNotFound
 from workflows.models.fields import JSONText
 
 
@@ -14,6 +15,13 @@ class WorkflowQuerySet(models.QuerySet["Workflow"]):
     def active(self) -> Self:
         """Workflows that are not archived; their ``workflow_id`` is unique."""
         return self.filter(archived_at__isnull=True)
+
+    def named(self, workflow_id: str) -> "Workflow":
+        """The one of that id that is not archived, with its current version. Raises `WorkflowNotFound`."""
+        workflow = self.active().select_related("current").filter(workflow_id=workflow_id).first()
+        if workflow is None:
+            raise WorkflowNotFound(f"there is no workflow {workflow_id!r}")
+        return workflow
 
 
 class Workflow(models.Model):
@@ -49,6 +57,15 @@ class Workflow(models.Model):
     def definition(self) -> dict[str, Any]:
         """The current version's definition as it was written."""
         return self.current.definition if self.current else {}
+
+    def version(self, number: int) -> "WorkflowVersion":
+        """One of its versions. Raises `VersionNotFound`."""
+        version = self.versions.filter(number=number).first()
+        if version is None:
+            newest = self.current.number if self.current else 0
+            there_are = f"there are 1 to {newest}" if newest > 1 else "there is only 1"
+            raise VersionNotFound(f"workflow {self.workflow_id!r} has no version {number}; {there_are}")
+        return version
 
 
 class WorkflowVersion(models.Model):

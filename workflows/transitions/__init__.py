@@ -18,24 +18,33 @@ from workflows.transitions.runs import (
     retry,
     take_over,
     time_out,
+    wake,
 )
 from workflows.transitions.steps import (
+    begin_block,
     complete_step,
+    end_steps,
     fail_step,
+    finish_step,
     queue_step,
     retry_step,
     reuse_step,
     skip_step,
     start_step,
+    take_input,
+    wait_step,
 )
 
 __all__ = [
+    "begin_block",
     "cancel",
     "claim",
     "complete",
     "complete_step",
+    "end_steps",
     "fail",
     "fail_step",
+    "finish_step",
     "park",
     "pause",
     "queue_step",
@@ -47,6 +56,9 @@ __all__ = [
     "reuse_step",
     "skip_step",
     "start_step",
+    "take_input",
     "take_over",
     "time_out",
+    "wait_step",
+    "wake",
 ]

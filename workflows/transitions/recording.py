@@ -8,9 +8,10 @@ from workflows.audit import make_event
 from workflows.held import HeldRun
 
 
-def event(run: HeldRun, type: str, path: str = "", **data: Any) -> None:
+def event(run: HeldRun, type: str, path: str = "", by: str = "", **data: Any) -> None:
+    """``by``: who caused it, if not whoever writes the run."""
     change = run.open()
-    event = make_event(run.head, run.id, run.seq + 1, type, timezone.now(), run.actor, path, data)
+    event = make_event(run.head, run.id, run.seq + 1, type, timezone.now(), by or run.actor, path, data)
     change.events.append(event)
     run.seq, run.head = event.seq, event.hash
 

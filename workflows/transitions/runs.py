@@ -3,9 +3,11 @@
 import uuid
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.utils import timezone
 
+from workflows.definitions.models import CONTAINERS
 from workflows.errors import IllegalTransition
 from workflows.held import HeldRun, write
 from workflows.models import Run, StepResult
@@ -14,11 +16,23 @@ from workflows.states import RUN_TRANSITIONS, STEP_FAILED, RunStatus, StepStatus
 from workflows.transitions.recording import event
 from workflows.transitions.steps import end_steps, interrupt_steps
 
+REOPENED: dict[str, Any] = {
+    "status": StepStatus.RUNNING,
+    "result": None,
+    "error_code": "",
+    "error_message": "",
+    "ended_at": None,
+    "ended_seq": None,
+}
+"""Columns of a block that goes on after its run had ended."""
+
 
 def record_creation(run: Run) -> None:
     """Write the first event of a run that was just inserted."""
     held = HeldRun.of(run, run.actor)
     origin = {"rerun_of": str(run.rerun_of_id)} if run.rerun_of_id else {}
+    if run.parent_id:
+        origin |= {"parent": str(run.parent_id), "parent_path": run.parent_path}
     event(held, "run_created", trigger=run.trigger, version=run.version.number, priority=run.priority, **origin)
     write(held)
     run.event_seq, run.event_head = held.seq, held.head
@@ -28,10 +42,12 @@ def claim(run: HeldRun, worker_id: uuid.UUID, now: datetime, max_seconds: float)
     """queued → running, held by the worker under a new epoch; the deadline counts from the first claim."""
     if run.status == RunStatus.WAITING:  # its wait is over
         _move(run, RunStatus.QUEUED)
+        _count_on(run, now)
     _move(run, RunStatus.RUNNING)
     _hold(run, worker_id)
     if run.started_at is None:
-        run.started_at, run.deadline_at = now, now + timedelta(seconds=max_seconds)
+        own = now + timedelta(seconds=max_seconds)
+        run.started_at, run.deadline_at = now, min(own, run.deadline_at or own)  # a child's is its parent's, too
         run.open().run |= {"started_at": run.started_at, "deadline_at": run.deadline_at}
     event(run, "run_started", epoch=run.epoch)
 
@@ -63,8 +79,7 @@ def pause(run: HeldRun, actor: str, request: int | None = None) -> None:
     interrupt_steps(run, "paused")  # of a holder that was lost; one that lives pauses between attempts
     _move(run, RunStatus.PAUSED)
     _let_go(run, None)
-    run.paused_at = timezone.now()
-    run.open().run["paused_at"] = run.paused_at
+    _stop_counting(run)
     _act(run, actor, request)
     event(run, "run_paused")
 
@@ -74,30 +89,38 @@ def resume(run: HeldRun, actor: str, request: int | None = None) -> None:
     now = timezone.now()
     _move(run, RunStatus.QUEUED)
     _let_go(run, now)
-    if run.deadline_at is not None and run.paused_at is not None:
-        run.deadline_at += now - run.paused_at
-    run.open().run |= {"paused_at": None, "deadline_at": run.deadline_at}
-    run.paused_at = None
+    _count_on(run, now)
     _act(run, actor, request)
     event(run, "run_resumed")
 
 
-def retry(run: HeldRun, actor: str, discarded: Sequence[str], kept: Collection[StepResult], start_at: str) -> None:
+def retry(
+    run: HeldRun,
+    actor: str,
+    discarded: Sequence[str],
+    reopened: Sequence[str],
+    kept: Collection[StepResult],
+    start_at: str,
+) -> None:
     """failed | cancelled | timed_out → queued, by ``actor``: goes on at ``start_at``, with a new deadline.
 
-    The results of ``discarded`` paths stay, marked superseded; those ``kept`` count on. Times of the run are those
-    of its newest attempt.
+    The results of ``discarded`` paths stay, marked superseded; blocks that are ``reopened`` go on with what they
+    decided; those ``kept`` count on. Times of the run are those of its newest attempt.
     """
     _move(run, RunStatus.QUEUED)
     _let_go(run, timezone.now())
-    run.attempt, run.started_at, run.deadline_at, run.recoveries = run.attempt + 1, None, None, 0
+    run.attempt, run.recoveries = run.attempt + 1, 0
+    run.started_at = run.deadline_at = run.paused_at = None
     run.counts |= _counted(kept)
     change = run.open()
     change.superseded += discarded
+    for path in reopened:
+        change.set_step(path, REOPENED)
     change.run |= run.counts | {
         "attempt": run.attempt,
         "started_at": None,
         "deadline_at": None,
+        "paused_at": None,
         "recoveries": 0,
         "ended_at": None,
         "success": None,
@@ -107,19 +130,35 @@ def retry(run: HeldRun, actor: str, discarded: Sequence[str], kept: Collection[S
         "sealed": False,
     }
     _act(run, actor, None)
-    event(run, "run_retried", start_at, attempt=run.attempt, discarded=list(discarded))
+    again: dict[str, Any] = {"reopened": list(reopened)} if reopened else {}
+    event(run, "run_retried", start_at, attempt=run.attempt, discarded=list(discarded), **again)
 
 
-def park(run: HeldRun, until: datetime, reason: str) -> None:
-    """running → waiting: nothing is held until ``until``."""
+def park(run: HeldRun, until: datetime | None, reason: str, *, counts: bool = True) -> None:
+    """running → waiting: nothing is held until ``until``, or until what it waits for has come.
+
+    ``counts``: whether the time until then counts towards the deadline.
+    """
     _move(run, RunStatus.WAITING)
-    _let_go(run, min(until, run.deadline_at) if run.deadline_at else until)
-    event(run, "run_waiting", until=until.isoformat(), reason=reason)
+    ends = [moment for moment in (until, run.deadline_at if counts else None) if moment is not None]
+    _let_go(run, min(ends, default=None))
+    if not counts:
+        _stop_counting(run)
+    event(run, "run_waiting", reason=reason, **({"until": until.isoformat()} if until else {}))
+
+
+def wake(run: HeldRun) -> None:
+    """waiting → queued: something that it waits for has come."""
+    now = timezone.now()
+    _move(run, RunStatus.QUEUED)
+    _let_go(run, now)
+    _count_on(run, now)
+    event(run, "run_woken")
 
 
 def complete(run: HeldRun, keep_only: str | None) -> None:
     """running → completed. ``keep_only``: the one step whose result data is kept, None for all."""
-    partial = run.counts["failed_steps"] > 0
+    partial = any(step.status in STEP_FAILED for step in run.steps.values())
     _end(run, RunStatus.COMPLETED, success=True, partial=partial, keep_only=keep_only)
 
 
@@ -168,6 +207,22 @@ def _let_go(run: HeldRun, due_at: datetime | None) -> None:
     run.open().run |= {"worker": None, "due_at": due_at}
 
 
+def _stop_counting(run: HeldRun) -> None:
+    """No time counts towards the deadline from now on."""
+    run.paused_at = run.paused_at or timezone.now()
+    run.open().run["paused_at"] = run.paused_at
+
+
+def _count_on(run: HeldRun, now: datetime) -> None:
+    """Time counts again: the deadline moves by what did not."""
+    if run.paused_at is None:
+        return
+    if run.deadline_at is not None:
+        run.deadline_at += now - run.paused_at
+    run.paused_at = None
+    run.open().run |= {"paused_at": None, "deadline_at": run.deadline_at}
+
+
 def _act(run: HeldRun, actor: str, request: int | None) -> None:
     """What follows is done by ``actor``, and answers the request."""
     run.actor = actor
@@ -177,6 +232,7 @@ def _act(run: HeldRun, actor: str, request: int | None) -> None:
 
 def _counted(rows: Collection[StepResult]) -> dict[str, int]:
     """The run's counters as these results make them."""
+    rows = [row for row in rows if row.kind not in CONTAINERS]
     statuses = [row.status for row in rows]
     return {
         "successful_steps": statuses.count(StepStatus.COMPLETED),
@@ -198,7 +254,7 @@ def _end(
     _move(run, status)
     _let_go(run, None)
     change = run.open()
-    change.keep_only = keep_only
+    change.keep_only, change.tell = keep_only, run.parent
     change.run |= run.counts | {
         "ended_at": timezone.now(),
         "current_step": "",

@@ -1,15 +1,62 @@
 """The arrows of a step, and what the end of a run or of its holder means for the steps under way."""
 
+from datetime import datetime
 from typing import Any
 
 from django.utils import timezone
 
 from workflows.changes import Encoded
+from workflows.definitions.models import CONTAINERS
 from workflows.errors import IllegalTransition
 from workflows.held import HeldRun, HeldStep
-from workflows.outcomes import ErrorRecord, Failed, Footprint, RetryAt, Skipped, Succeeded
+from workflows.outcomes import ErrorRecord, Failed, Footprint, RetryAt, Skipped, Succeeded, Usage
 from workflows.states import STEP_ENDED, STEP_FAILED, STEP_TRANSITIONS, StepStatus
 from workflows.transitions.recording import count, event
+
+TIMEOUTS = frozenset({"StepTimeout", "ApprovalTimeout", "EventTimeout", "RunDeadlineExceeded"})
+"""Codes of errors with which a step has timed out; with all others it has failed."""
+
+
+def begin_block(run: HeldRun, path: str, columns: dict[str, Any]) -> None:
+    """pending → running, without an attempt: its steps follow.
+
+    ``columns`` are the step result's descriptive columns; ``parameters`` among them is what the block decided.
+    """
+    step, now = run.step(path), timezone.now()
+    _move_step(step, StepStatus.RUNNING)
+    step.started_at = now
+    _store_step(run, step, columns | {"status": step.status, "started_at": now, "discards": step.discards})
+    decided = columns["parameters"] if step.kind in ("if", "switch") else {}
+    event(run, "step_start", path, step_name=columns["name"], agent_name="", kind=step.kind, **decided)
+
+
+def wait_step(run: HeldRun, path: str, columns: dict[str, Any], due_at: datetime | None, **told: Any) -> None:
+    """pending → waiting: for a time, a person, an event or a child run, until ``due_at`` at the latest.
+
+    ``columns`` are as in `begin_block`; ``told`` is what the event adds.
+    """
+    step, now = run.step(path), timezone.now()
+    _move_step(step, StepStatus.WAITING)
+    step.started_at = now
+    columns = columns | {"status": step.status, "started_at": now, "due_at": due_at, "discards": step.discards}
+    _store_step(run, step, columns)
+    run.open().run["current_step"] = path
+    until = {"until": due_at.isoformat()} if due_at else {}
+    event(run, "step_waiting", path, step_name=columns["name"], kind=step.kind, **until, **told)
+
+
+def finish_step(run: HeldRun, path: str, outcome: Succeeded) -> None:
+    """running | waiting → completed, of a block: its steps have ended, or what it waited for has come."""
+    step = run.step(path)
+    _move_step(step, StepStatus.COMPLETED)
+    _use(run, step, outcome.footprint.usage)
+    _succeed(run, step, {}, outcome)
+
+
+def take_input(run: HeldRun, path: str, type: str, request: int, by: str, **told: Any) -> None:
+    """What the step at ``path`` waited for has come, from ``by``; the request that brought it is answered."""
+    run.open().requests.append(request)
+    event(run, type, path, by=by, **told)
 
 
 def queue_step(run: HeldRun, path: str, columns: dict[str, Any], limit: int) -> None:
@@ -51,7 +98,7 @@ def start_step(run: HeldRun, path: str, columns: dict[str, Any], waited: float =
     }
     _store_step(run, step, columns)
     run.open().run["current_step"] = path
-    line = {"waited_ms": round(waited * 1000, 3)} if waited else {}
+    line: dict[str, Any] = {"waited_ms": round(waited * 1000, 3)} if waited else {}
     event(run, "step_start", path, step_name=columns["name"], agent_name=columns["agent"], attempt=step.attempt, **line)
 
 
@@ -101,12 +148,14 @@ def reuse_step(run: HeldRun, path: str, outcome: Succeeded, columns: dict[str, A
 def fail_step(run: HeldRun, path: str, outcome: Failed, columns: dict[str, Any] | None = None) -> None:
     """pending | waiting | running | retrying → failed, or timed_out if the last attempt hit its own timeout."""
     step = run.step(path)
-    began = step.status == StepStatus.RUNNING
-    timed_out = outcome.error.code in {"StepTimeout", "RunDeadlineExceeded"}
+    began = step.is_under_way
+    timed_out = outcome.error.code in TIMEOUTS
     _move_step(step, StepStatus.TIMED_OUT if timed_out else StepStatus.FAILED)
     if began:
         _end_attempt(run, step, outcome.footprint, error=outcome.error)
-    run.counts["failed_steps"] += 1
+    else:
+        _use(run, step, outcome.footprint.usage)
+    _tally(run, step, "failed_steps")
     columns = (columns or {}) | _error_columns(outcome.error)
     _end_step(
         run, step, columns, outcome.footprint, success=False, error=outcome.error.message, code=outcome.error.code
@@ -117,7 +166,7 @@ def skip_step(run: HeldRun, path: str, outcome: Skipped, columns: dict[str, Any]
     """pending → skipped, with the reason."""
     step = run.step(path)
     _move_step(step, StepStatus.SKIPPED)
-    run.counts["skipped_steps"] += 1
+    _tally(run, step, "skipped_steps")
     columns |= {"status": step.status, "reason": outcome.reason, "ended_at": timezone.now()}
     if outcome.detail:
         columns["error_message"] = outcome.detail
@@ -135,16 +184,17 @@ def interrupt_steps(run: HeldRun, reason: str) -> None:
             run.open().set_step(step.path, {"attempts": step.attempts})
 
 
-def end_steps(run: HeldRun, status: StepStatus, error: ErrorRecord) -> None:
-    """End every step that is under way, between attempts or waiting."""
+def end_steps(run: HeldRun, status: StepStatus, error: ErrorRecord, below: str = "") -> None:
+    """End every step that is under way, between attempts or waiting: all, or those inside the block ``below``."""
+    inside = (f"{below}.", f"{below}[") if below else ""
     for step in run.steps.values():
-        if step.status not in STEP_ENDED and step.stored:
+        if step.status not in STEP_ENDED and step.stored and step.path.startswith(inside):
             began = step.is_under_way
             _move_step(step, status)
             if began:
                 _end_attempt(run, step, Footprint(), error=error)
             if status in STEP_FAILED:
-                run.counts["failed_steps"] += 1
+                _tally(run, step, "failed_steps")
             _end_step(
                 run, step, _error_columns(error), Footprint(), success=False, error=error.message, code=error.code
             )
@@ -160,13 +210,26 @@ def _move_step(step: HeldStep, status: str) -> None:
 
 
 def _succeed(run: HeldRun, step: HeldStep, columns: dict[str, Any], outcome: Succeeded) -> None:
-    run.counts["successful_steps"] += 1
+    _tally(run, step, "successful_steps")
     if run.recoveries:  # it gets on: only recoveries without progress count towards giving up
         run.recoveries = 0
         run.open().run["recoveries"] = 0
     columns |= {"result": Encoded(outcome.encoded), "reason": outcome.source, "error_code": "", "error_message": ""}
     source = {"source": outcome.source} if outcome.source else {}
     _end_step(run, step, columns, outcome.footprint, success=True, **source, **outcome.told)
+
+
+def _tally(run: HeldRun, step: HeldStep, counter: str) -> None:
+    """Blocks of other steps are none themselves."""
+    if step.kind not in CONTAINERS:
+        run.counts[counter] += 1
+
+
+def _use(run: HeldRun, step: HeldStep, usage: Usage) -> None:
+    step.usage += usage
+    run.counts["input_tokens"] += usage.input_tokens
+    run.counts["output_tokens"] += usage.output_tokens
+    run.counts["cost"] += usage.cost
 
 
 def _store_step(run: HeldRun, step: HeldStep, columns: dict[str, Any]) -> None:
@@ -213,15 +276,14 @@ def _end_attempt(
     if retry_in is not None:
         attempt["retry_in"] = round(retry_in, 3)
     step.attempts.append(attempt)
-    step.usage += footprint.usage
     step.logs = step.logs + footprint.logs
-    run.counts["input_tokens"] += footprint.usage.input_tokens
-    run.counts["output_tokens"] += footprint.usage.output_tokens
-    run.counts["cost"] += footprint.usage.cost
+    _use(run, step, footprint.usage)
 
 
 def _end_step(run: HeldRun, step: HeldStep, columns: dict[str, Any], footprint: Footprint, **told: Any) -> None:
     count(run)
+    if step.kind != "function" and step.started_at is not None:
+        step.duration_ms = (timezone.now() - step.started_at).total_seconds() * 1000
     event(run, "step_complete", step.path, execution_time_ms=round(step.duration_ms, 3), **told)
     columns |= {
         "status": step.status,
