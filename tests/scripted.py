@@ -11,7 +11,21 @@ from typing import Any
 from agents.functions.base import Call, Parameters
 from agents.functions.registry import function
 
-NAMES = ["note", "flaky", "spin", "hang", "die", "speak", "nap", "grow", "spawn", "measure", "raise_text", "hostile"]
+NAMES = [
+    "note",
+    "flaky",
+    "spin",
+    "hang",
+    "die",
+    "speak",
+    "nap",
+    "grow",
+    "spawn",
+    "measure",
+    "raise_text",
+    "hostile",
+    "give",
+]
 
 
 class Note(Parameters):
@@ -26,6 +40,16 @@ async def note(call: Call, parameters: Note) -> dict[str, Any]:
         file.write(f"{parameters.text} {call.idempotency_key}\n")
     call.logger.info("noted %s", parameters.text)
     return {"noted": parameters.text}
+
+
+class Give(Parameters):
+    value: dict[str, Any]
+
+
+@function("give")
+async def give(call: Call, parameters: Give) -> dict[str, Any]:
+    """Whatever it is given."""
+    return parameters.value
 
 
 class Flaky(Parameters):

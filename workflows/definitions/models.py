@@ -423,6 +423,10 @@ Steps = tuple[Step, ...]
 Branch = Annotated[Steps, Field(strict=False, min_length=1, max_length=MAX_STEPS)]
 
 
+for _model in BLOCKS.values():  # they name `Steps`, which names them
+    _model.model_rebuild()
+
+
 def walk(steps: Iterable[BaseStep]) -> Iterator[BaseStep]:
     """All steps, each before those inside it, in the order of the definition."""
     for step in steps:
