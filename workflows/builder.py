@@ -153,8 +153,8 @@ class WorkflowBuilder:
         Raises `DefinitionError`, also for lambdas and for agents and functions that are not there.
         """
         _set_up_django()
-        from agents.catalog import Catalog as StoredCatalog
         from workflows import publishing
+        from workflows.catalog import Catalog as StoredCatalog
 
         return publishing.save(self._portable(StoredCatalog()), actor=actor)
 

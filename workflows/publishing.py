@@ -3,8 +3,8 @@
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from agents.catalog import Catalog
 from workflows import audit, runs
+from workflows.catalog import Catalog
 from workflows.definitions import Definition, check, checksum, read_object, to_dict
 from workflows.errors import VersionConflict, WorkflowExists, WorkflowNotFound
 from workflows.models import Step, Workflow, WorkflowVersion

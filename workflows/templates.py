@@ -4,8 +4,8 @@ from typing import Any, Protocol
 
 from django.db import IntegrityError, transaction
 
-from agents.catalog import Catalog
 from workflows import audit, publishing
+from workflows.catalog import Catalog
 from workflows.definitions import (
     Definition,
     Problem,

@@ -35,6 +35,18 @@ class Catalog:
     def function_names(self):
         return ["inference", "echo", "text_processing", "web_search"]
 
+    workflows = {"other": {1: [], 3: []}, "first": {1: [("second", None)]}, "second": {1: [], 2: [("w", None)]}}
+
+    def workflow_ids(self):
+        return list(self.workflows)
+
+    def workflow_versions(self, workflow_id):
+        return self.workflows.get(workflow_id)
+
+    def children_of(self, workflow_id, version=None):
+        versions = self.workflows.get(workflow_id, {1: []})
+        return versions.get(version or max(versions), [])
+
     def parameter_problems(self, function_name, parameters):
         if parameters.get("max_tokens") == "many":
             return [{"path": "max_tokens", "message": "no", "severity": "error", "code": "invalid_parameter"}]
@@ -197,10 +209,6 @@ def test_a_bad_workflow_field_is_refused(fields, path, code, said):
             "only in parameters",
         ),
         ({"output_schema": {"type": 5}}, "output_schema.type", "invalid_schema", "5"),
-        ({"if": "true", "then": []}, "if", "block_not_supported", "not available in this version"),
-        ({"for_each": "input.x", "steps": []}, "for_each", "block_not_supported", "not available"),
-        ({"parallel": {}}, "parallel", "block_not_supported", "not available"),
-        ({"wait": {"seconds": 1}}, "wait", "block_not_supported", "not available"),
     ],
 )
 def test_a_bad_step_is_refused(fields, path, code, said):
@@ -243,9 +251,9 @@ def test_json_and_yaml_are_refused_alike():
     bad = check(read_json('{"workflow_id": "w",\n "steps": [{"step_id": 5}]}'), Catalog()).problems
     assert [(p.line, p.path, p.code) for p in bad] == [
         (2, "steps[0].agent_id", "missing_field"),
-        (2, "steps[0].function_name", "missing_field"),
         (2, "steps[0].step_id", "wrong_type"),
     ]
+    assert "a step has agent_id and function_name, or one of if, switch, " in bad[0].message
     (problem,) = check(read_json('"x"')).problems
     assert problem.to_json() == {
         "path": "",

@@ -57,6 +57,7 @@ FLOORS: dict[int, list[str]] = {
     4: [
         "workflows/cached_results.py",
         "workflows/signals.py",
+        "workflows/catalog.py",
         "workflows/audit.py",
         "workflows/held.py",
         "workflows/changes.py",

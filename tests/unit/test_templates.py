@@ -14,10 +14,10 @@ from workflows.definitions import (
     read_object,
     read_yaml,
 )
-from workflows.definitions.checks import RULES
 from workflows.definitions.filling import PLAIN
 from workflows.definitions.inputs import check_parameters
 from workflows.definitions.templates import TemplateDocument
+from workflows.definitions.tree import RULES
 from workflows.definitions.writing import to_dict, yaml_text
 from workflows.errors import DefinitionError, ParametersInvalid
 

@@ -9,12 +9,13 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from agents.catalog import Catalog, agents, functions_of
+from agents.catalog import agents, functions_of
 from agents.functions import registry
 from workflows import publishing
 from workflows.admin.base import actor_of
 from workflows.admin.draft import definition_of, place, step_values, workflow_values
 from workflows.admin.forms import Choices, StepForm, StepForms, WorkflowForm
+from workflows.catalog import Catalog
 from workflows.definitions import Checked, Definition, Problem, check, read_object, to_yaml
 from workflows.errors import DefinitionError, VersionConflict, WorkflowError, WorkflowExists
 from workflows.models import Workflow

@@ -11,7 +11,6 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agents.catalog import Catalog
 from workflows import template_batches, templates
 from workflows.api.answers import BatchAccepted, TemplateDeleted, TemplateStored, WorkflowStored
 from workflows.api.base import Endpoint
@@ -21,6 +20,7 @@ from workflows.api.rendering import DetailInYAML, wants_yaml
 from workflows.api.requests import InstantiateRequest, RowRequest
 from workflows.api.serializers import TemplateSummary
 from workflows.api.workflows import named, source_of, stored
+from workflows.catalog import Catalog
 from workflows.definitions import Source, TemplateDocument, check_template, did_you_mean, yaml_text
 from workflows.errors import DefinitionError
 from workflows.models import Template, TemplateBatch

@@ -11,7 +11,6 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agents.catalog import Catalog
 from workflows import metrics, publishing, templates
 from workflows.api.answers import ExecutorMetrics, Validation, WorkflowArchived, WorkflowStored
 from workflows.api.executions import Executions
@@ -21,6 +20,7 @@ from workflows.api.parsers import DEFINITION_PARSERS, JSONParser
 from workflows.api.rendering import DetailInYAML, wants_yaml
 from workflows.api.requests import IF_MATCH, Noted, TemplateRequest, expected_version
 from workflows.api.serializers import WorkflowSummary, workflow_status
+from workflows.catalog import Catalog
 from workflows.definitions import Definition, Source, check, read_object, to_yaml
 from workflows.errors import DefinitionError
 from workflows.models import Run, Workflow

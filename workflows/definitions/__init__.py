@@ -1,7 +1,7 @@
 """Definitions of workflows: typed models, reading with places, checks, and the Python builder."""
 
 from workflows.definitions.catalog import Catalog
-from workflows.definitions.checks import Checked, check
+from workflows.definitions.checks import Checked, check, check_generated
 from workflows.definitions.differences import Differences, compare
 from workflows.definitions.filling import fill_definition
 from workflows.definitions.models import (
@@ -36,6 +36,7 @@ __all__ = [
     "Step",
     "TemplateDocument",
     "check",
+    "check_generated",
     "check_template",
     "checksum",
     "compare",

@@ -1,4 +1,4 @@
-"""What the checks ask about agents and functions; `agents.catalog` answers."""
+"""What the checks ask about agents, functions and other workflows; `workflows.catalog` answers."""
 
 from __future__ import annotations
 
@@ -28,4 +28,16 @@ class Catalog(Protocol):
     def parameter_problems(self, function_name: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
         """What is wrong with literal parameters: `[{path, message, severity, code}]`, paths below
         `parameters`."""
+        ...
+
+    def workflow_ids(self) -> Iterable[str]:
+        """All workflows that are not archived, for "did you mean"."""
+        ...
+
+    def workflow_versions(self, workflow_id: str) -> Collection[int] | None:
+        """The numbers of its versions; None where no workflow of that id is there, or it is archived."""
+        ...
+
+    def children_of(self, workflow_id: str, version: int | None = None) -> Collection[tuple[str, int | None]]:
+        """The workflows that this version, or the current one, runs: id, and version where one is named."""
         ...

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from workflows import expressions
-from workflows.definitions.checks import RULES
 from workflows.definitions.problems import Path, Problem
 from workflows.definitions.reading import MAX_BYTES, Source
+from workflows.definitions.tree import RULES
 from workflows.errors import DefinitionError, ExpressionError
 
 PLAIN = frozenset({

@@ -422,6 +422,9 @@ Step = Annotated[
 Steps = tuple[Step, ...]
 Branch = Annotated[Steps, Field(strict=False, min_length=1, max_length=MAX_STEPS)]
 
+for _model in BLOCKS.values():  # their fields, aliases too, are known only now that `Steps` is
+    _model.model_rebuild()
+
 
 for _model in BLOCKS.values():  # they name `Steps`, which names them
     _model.model_rebuild()

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from workflows.definitions.models import (
+    BLOCKS,
+    AwaitedEvent,
     Cache,
     CallableName,
     Concurrency,
     Fallback,
     FunctionStep,
+    Question,
     RetryPolicy,
+    WaitTime,
     Written,
+    step_model,
 )
 from workflows.definitions.problems import Path, Problem
 from workflows.definitions.reading import Source
 from workflows.nearest import nearest
 
 PARTS: dict[str, type[BaseModel]] = {
-    "steps": FunctionStep,
     "retry": RetryPolicy,
     "fallback": Fallback,
     "cache": Cache,
@@ -29,7 +33,28 @@ PARTS: dict[str, type[BaseModel]] = {
     "precondition": CallableName,
     "validation": CallableName,
     "result_processor": CallableName,
+    "wait": WaitTime,
+    "approval": Question,
+    "wait_for": AwaitedEvent,
 }
+"""Keys of objects that are models of their own; where a number comes, a step begins."""
+
+EXAMPLES = {
+    **dict.fromkeys(
+        ("precondition", "validation", "result_processor"),
+        ': an expression, such as context.get("ready") == "true", or {callable: name}',
+    ),
+    **dict.fromkeys(("if", "while"), ': an expression, such as context.get("ready") == "true"'),
+    "switch": ": an expression, such as steps.sort.result.kind",
+    "for_each": ": an expression that gives a list, such as input.chapters",
+    "cases": " of values, each with its list of steps",
+    "parallel": " of branches: names, each with its list of steps",
+    "wait": ": {seconds: 30} or {until: …}",
+    "approval": ": {prompt: …}",
+    "wait_for": ": {event: …}",
+    "seconds": ", or an expression in ${ }",
+}
+"""What would be right, where the field's own type does not say it."""
 
 WANTED = {
     "string_type": ("wrong_type", "this must be text"),
@@ -60,25 +85,52 @@ def read_shape(source: Source, model: type[Part]) -> tuple[Part | None, list[Pro
 
 
 def _problems(source: Source, fault: Any, model: type[BaseModel]) -> Iterator[Problem]:
-    path: Path = tuple(part for part in fault["loc"] if not (isinstance(part, str) and part.startswith("<")))
+    path, of_key = _place(source.value, fault["loc"])
     kind = str(fault["type"])
-    if kind == "too_short" and fault["input"]:
-        return  # its items failed, each with a problem of its own
+    if _told_elsewhere(fault, of_key):
+        return
     if kind == "extra_forbidden":
-        yield source.problem(path, _unknown(path, model), "unknown_field", of_key=True)
+        yield source.problem(path, _unknown(source.value, path, model), "unknown_field", of_key=True)
     elif kind in WANTED:
         code, message = WANTED[kind]
         yield source.problem(path, message + _hint(path, kind, fault["input"]), code)
     else:
-        yield source.problem(path, _other(kind, fault, path), _code(kind))
+        yield source.problem(path, _other(kind, fault, path), _code(kind), of_key=of_key)
+
+
+def _place(value: Any, loc: Iterable[str | int]) -> tuple[Path, bool]:
+    """Where a fault is, without the names of alternatives that Pydantic adds, and whether the key itself is meant."""
+    path: list[str | int] = []
+    of_key = False
+    for part in loc:
+        known = isinstance(value, dict) and part in value
+        if isinstance(part, str) and not known and (part.startswith("<") or part == "[key]"):
+            of_key = part == "[key]"
+            continue
+        path.append(part)
+        value = value[part] if known or (isinstance(value, list) and isinstance(part, int)) else None
+    return tuple(path), of_key
+
+
+def _told_elsewhere(fault: Any, of_key: bool) -> bool:
+    """Items that failed, each with a problem of its own; steps, which are counted over the whole; keys without text."""
+    kind, steps = fault["type"], fault.get("ctx", {}).get("field_type") == "Tuple"
+    if kind == "missing" and fault["loc"][-1] == "function_name" and "agent_id" not in fault["input"]:
+        return True
+    return (
+        (kind == "too_short" and bool(fault["input"]))
+        or (kind == "too_long" and steps)
+        or (of_key and kind == "string_type")
+    )
 
 
 def _hint(path: Path, kind: str, given: Any) -> str:
-    if kind == "missing":
-        return ""
     field = path[-1] if path else ""
-    if field in ("precondition", "validation", "result_processor"):
-        return ': an expression, such as context.get("ready") == "true", or {callable: name}'
+    if kind == "missing":
+        blocks = ", ".join(BLOCKS)
+        return f": a step has agent_id and function_name, or one of {blocks}" if field == "agent_id" else ""
+    if kind != "tuple_type" and (example := EXAMPLES.get(str(field))):
+        return example
     if given is None:
         return ", and it is empty: write a value, or leave the field out"
     if isinstance(given, str) and kind in ("int_type", "float_type", "bool_type"):
@@ -114,9 +166,9 @@ def _other(kind: str, fault: Any, path: Path) -> str:
         case "less_than_equal":
             return f"this must be at most {bounds['le']:,}"
         case "string_pattern_mismatch":
-            return f'"{_short(fault["input"])}" is no id: 1 to 100 of the letters A-Z a-z, digits, _ and -'
+            return f'"{_short(fault["input"])}" is no {_pattern(path)}'
         case "string_too_short" | "too_short":
-            what = "steps" if path[-1:] == ("steps",) else "this"
+            what = "steps" if bounds.get("field_type") == "Tuple" else "this"
             return f"{what} must not be empty"
         case "string_too_long":
             return f"this text is too long: at most {bounds['max_length']:,} characters"
@@ -146,14 +198,27 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else text[:59] + "…"
 
 
-def _unknown(path: Path, model: type[BaseModel]) -> str:
-    known = _fields_at(path[:-1], model)
+def _pattern(path: Path) -> str:
+    if path[-1] == "seconds":
+        return "number, nor an expression in ${ }"
+    if path[-1] == "as":
+        return "name for an item: letters, digits and _, a letter or _ first"
+    return "id: 1 to 100 of the letters A-Z a-z, digits, _ and -"
+
+
+def _unknown(value: Any, path: Path, model: type[BaseModel]) -> str:
+    known = _fields_at(value, path[:-1], model)
     name = str(path[-1])
     if found := nearest(name, known):
         return f'unknown field "{_short(name)}"; did you mean "{found}"?'
     return f'unknown field "{_short(name)}"; known are {", ".join(known)}'
 
 
-def _fields_at(path: Path, model: type[BaseModel]) -> Mapping[str, Any]:
-    names = [part for part in path if isinstance(part, str) and part in PARTS]
-    return (PARTS[names[-1]] if names else model).model_fields
+def _fields_at(value: Any, path: Path, model: type[BaseModel]) -> list[str]:
+    """The fields of the model at this place, by the names that definitions use."""
+    for part in path:
+        value = value[part]
+        model = step_model(value) if isinstance(part, int) else PARTS.get(part, model)
+    fields = [field.alias or name for name, field in model.model_fields.items()]
+    undecided = model is FunctionStep and not {"agent_id", "function_name"} & value.keys()
+    return [*fields, *BLOCKS] if undecided else fields

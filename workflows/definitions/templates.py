@@ -10,12 +10,13 @@ from pydantic import Field
 
 from workflows import expressions
 from workflows.definitions.catalog import Catalog
-from workflows.definitions.checks import RULES, check
+from workflows.definitions.checks import check
 from workflows.definitions.models import Identifier, Written
 from workflows.definitions.problems import Path, Problem, did_you_mean, written
 from workflows.definitions.reading import Source
 from workflows.definitions.schemas import schema_faults
 from workflows.definitions.shape import read_shape
+from workflows.definitions.tree import RULES
 from workflows.errors import DefinitionError, ExpressionError
 from workflows.expressions import Reference
 

@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from agents.catalog import Catalog
 from workflows import publishing, templates
+from workflows.catalog import Catalog
 from workflows.definitions import Definition, Source, TemplateDocument, check, check_template, read_yaml
 from workflows.errors import DefinitionError
 from workflows.models import Event, Template, Workflow

@@ -11,9 +11,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from agents.catalog import Catalog
 from workflows import inprocess
 from workflows.audit import EventRow
+from workflows.catalog import Catalog
 from workflows.changes import Change
 from workflows.definitions import Definition, Problem, check, read_file
 from workflows.errors import DefinitionError, InputInvalid
