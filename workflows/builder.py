@@ -7,10 +7,11 @@ import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
-from workflows.definitions import callables, writing
+from workflows.definitions import writing
+from workflows.definitions.building import Steps
 from workflows.definitions.catalog import Catalog
 from workflows.definitions.checks import check
-from workflows.definitions.models import Definition, FunctionStep
+from workflows.definitions.models import Definition
 from workflows.definitions.reading import read_object, read_yaml
 
 if TYPE_CHECKING:
@@ -19,21 +20,31 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-RULES = frozenset({"precondition", "validation", "result_processor"})
-OPTIONS = frozenset(FunctionStep.model_fields) - {"step_id", "agent_id", "function_name", "step_name", "parameters"}
-"""Keywords of `step` that are fields of the step; every other keyword is a parameter of its function."""
-
 OnStepComplete = Callable[[str, dict[str, Any]], None]
 OnStepError = Callable[[str, "ErrorRecord"], None]
 OnWorkflowComplete = Callable[[dict[str, Any]], None]
 
 
-class WorkflowBuilder:
-    """Builds a definition step by step.
+class WorkflowBuilder(Steps):
+    """Builds a definition step by step. Blocks take their branches as lists of steps.
 
-    >>> definition = (
-    ...     WorkflowBuilder("greet", "Greet somebody")
-    ...     .step("hello", agent="content_creator", function="echo", message="Hello ${input.name}")
+    >>> review = (
+    ...     WorkflowBuilder("review", "Review an article")
+    ...     .step("write", agent="content_creator", function="inference", prompt="Write about ${input.topic}")
+    ...     .parallel(
+    ...         "looks",
+    ...         {
+    ...             "facts": Steps().step("facts", agent="qa_specialist", function="echo", message="checked"),
+    ...             "style": Steps().step("style", agent="content_creator", function="echo", message="fine"),
+    ...         },
+    ...     )
+    ...     .approval("release", "Publish ${steps.write.result.text}?", assignees=["group:editors"])
+    ...     .if_(
+    ...         "decide",
+    ...         'steps.release.result.answer == "approve"',
+    ...         then=Steps().step("publish", agent="content_creator", function="echo", message="out"),
+    ...         else_=Steps().workflow("again", "rewrite", input={"comment": "${steps.release.result.comment}"}),
+    ...     )
     ...     .build()
     ... )
 
@@ -41,13 +52,11 @@ class WorkflowBuilder:
     """
 
     def __init__(self, workflow_id: str, workflow_name: str | None = None, **fields: Any) -> None:
+        super().__init__()
         self._fields: dict[str, Any] = {"workflow_id": workflow_id}
         if workflow_name is not None:
             self._fields["workflow_name"] = workflow_name
         self._fields |= fields
-        self._steps: list[dict[str, Any]] = []
-        self.callables: dict[str, Callable[..., Any]] = {}
-        """The functions given to steps that are not registered, by the names that stand for them."""
 
     @classmethod
     def from_yaml(cls, text: str | bytes) -> Self:
@@ -92,46 +101,6 @@ class WorkflowBuilder:
         """Any fields of the workflow, by their names: `stop_on_failure`, `max_execution_time_seconds` …"""
         self._fields |= fields
         return self
-
-    def step(
-        self,
-        step_id: str,
-        *,
-        agent: str,
-        function: str,
-        name: str | None = None,
-        parameters: Mapping[str, Any] | None = None,
-        **options_and_parameters: Any,
-    ) -> Self:
-        """Add a step. Keywords that are fields of a step are options, all others are parameters of its
-        function.
-
-        A parameter that bears an option's name goes into `parameters`. `precondition`, `validation` and
-        `result_processor` take an expression in text, a registered callable, or any function (this process
-        only).
-        """
-        step: dict[str, Any] = {"step_id": step_id, "agent_id": agent, "function_name": function}
-        if name is not None:
-            step["step_name"] = name
-        given = dict(parameters or {})
-        for key, value in options_and_parameters.items():
-            if key in OPTIONS:
-                step[key] = self._rule(step_id, key, value) if key in RULES else value
-            else:
-                given[key] = value
-        if given:
-            step["parameters"] = given
-        self._steps.append(step)
-        return self
-
-    def _rule(self, step_id: str, field: str, rule: Any) -> Any:
-        if not callable(rule):
-            return rule
-        name = callables.name_of(rule)
-        if name is None:
-            name = f"{callables.LAMBDA}{step_id}.{field}"
-            self.callables[name] = rule
-        return {"callable": name}
 
     def build(self) -> Definition:
         """The definition. Raises `DefinitionError` with all that is wrong; `save` checks agents as well."""
