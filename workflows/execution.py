@@ -315,7 +315,7 @@ async def _checked(
 
 async def _check_generated(definition: Definition, step: FunctionStep, result: Mapping[str, Any], scope: Scope) -> None:
     if step.generate:
-        await asyncio.to_thread(generated.check, definition, step, result, scope.steps.keys())
+        await asyncio.to_thread(generated.check, definition, step.step_id, result, list(scope.steps), scope.items)
 
 
 def _match_schema(schema: dict[str, Any], result: dict[str, Any]) -> None:

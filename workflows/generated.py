@@ -3,9 +3,12 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from django.db import connection
 from pydantic import TypeAdapter
 
-from workflows.definitions.models import Definition, FunctionStep, Steps
+from workflows.catalog import Catalog
+from workflows.definitions import check_generated
+from workflows.definitions.models import Definition, Steps
 from workflows.errors import GeneratedStepsInvalid
 
 _steps: TypeAdapter[Steps] = TypeAdapter(Steps)
@@ -13,14 +16,24 @@ _steps: TypeAdapter[Steps] = TypeAdapter(Steps)
 PROBLEMS_TOLD = 5
 
 
-def check(definition: Definition, step: FunctionStep, result: Mapping[str, Any], visible: Collection[str]) -> None:
+def check(
+    definition: Definition, step_id: str, result: Mapping[str, Any], visible: Collection[str], items: Collection[str]
+) -> None:
     """Raises `GeneratedStepsInvalid` with what is wrong with the ``steps`` of a result, each with its place.
 
-    ``visible`` are the ids of steps that stand before it. Reads the database for agents.
+    ``visible`` are the ids of the steps that have a record where the step ``step_id`` stands, ``items`` the names that
+    loops around it give. Reads the database; to be called in a thread without a connection.
     """
-    if "steps" not in result:
-        raise GeneratedStepsInvalid("the result has no list `steps`: a step with generate: true gives {steps: [...]}")
-    _steps.validate_python(result["steps"], strict=False)
+    try:
+        _, problems = check_generated(
+            result.get("steps"), definition=definition, path=step_id, visible=visible, items=items, catalog=Catalog()
+        )
+    finally:
+        connection.close()
+    if problems:
+        told = "; ".join(f"{problem.path}: {problem.message}" for problem in problems[:PROBLEMS_TOLD])
+        more = f"; and {len(problems) - PROBLEMS_TOLD} more" if len(problems) > PROBLEMS_TOLD else ""
+        raise GeneratedStepsInvalid(f"the generated steps can't be run: {told}{more}")
 
 
 def read(result: Mapping[str, Any]) -> Steps:

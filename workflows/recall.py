@@ -85,7 +85,7 @@ class Recall:
             forks = []
             for index, item in enumerate(decided.get("items", ())):
                 if self.has_begun(f"{path}[{index}]"):
-                    fork = scope.fork(**{step.as_: item, "index": index})
+                    fork = scope.fork_for(step.as_, item, index)
                     self.steps(step.steps, fork, f"{path}[{index}].")
                     forks.append(fork.take())
             self._join(scope, row, forks)

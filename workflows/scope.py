@@ -33,6 +33,8 @@ class Scope:
         self, definition: Definition, input: Mapping[str, Any], *, run: Mapping[str, Any], version: int, limit: int
     ) -> None:
         self.steps: dict[str, dict[str, Any]] = {}
+        self.items: tuple[str, ...] = ()
+        """Names of the items of the loops around."""
         self.added: dict[str, Any] = {}
         """What the steps have added to the context, since the fork if it is one."""
         self._recorded: dict[str, dict[str, Any]] = {}
@@ -49,14 +51,23 @@ class Scope:
         self._size = sum(self._sizes.values())
         self.context |= self._reserved
 
-    def fork(self, **names: Any) -> Scope:
-        """A scope for one item or branch: it sees this one as it is now, and its own. ``names`` win over all keys."""
+    def fork_for(self, name: str, item: Any, index: int) -> Scope:
+        """A scope for one item of a loop; its name and ``index`` win over all keys."""
+        fork = self.fork()
+        fork.items = (*self.items, name)
+        fork._reserved |= {name: item, "index": index}
+        fork.context |= {name: item, "index": index}
+        return fork
+
+    def fork(self) -> Scope:
+        """A scope for one branch: it sees this one as it is now, and what is its own."""
         fork = object.__new__(Scope)
+        fork.items = self.items
         fork.steps = dict(self.steps)
         fork.added, fork._recorded = {}, {}
         fork._limit, fork._size, fork._sizes = self._limit, self._size, dict(self._sizes)
-        fork._reserved = {**self._reserved, **names, "steps": fork.steps}
-        fork.context = {**self.context, **fork._reserved}
+        fork._reserved = {**self._reserved, "steps": fork.steps}
+        fork.context = {**self.context, "steps": fork.steps}
         return fork
 
     def take(self) -> Additions:

@@ -243,7 +243,7 @@ class Walk:
         joined: dict[int, Additions] = {}
 
         async def one(index: int) -> Failure | None:
-            fork = scope.fork(**{step.as_: items[index], "index": index})
+            fork = scope.fork_for(step.as_, items[index], index)
             try:
                 return await self.steps(step.steps, fork, f"{path}[{index}].")
             finally:

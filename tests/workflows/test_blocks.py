@@ -179,7 +179,7 @@ def test_a_failing_branch_cancels_the_others_which_are_told_why() -> None:
     }  # fmt: skip
     run = run_to_end(both, step("never"))
     assert (run.status, run.error_code) == ("failed", "FunctionFailed")
-    assert run.error_message == "step both.boom failed: boom is broken"
+    assert run.error_message == "step both.boom failed: RuntimeError: boom is broken"
     assert statuses(run) == {
         "both": "failed",
         "both.inner": "cancelled",
@@ -212,7 +212,7 @@ def generating(steps: Any, **fields: Any) -> dict[str, Any]:
 
 
 def test_generated_steps_run_in_place_and_count() -> None:
-    made = [echo("one", "1"), {"step_id": "gate", "if": "true", "then": [echo("two", "${steps.one.result.echo}2")]}]
+    made = [echo("one", "1"), {"step_id": "gate", "if": "true", "then": [echo("two", "$${steps.one.result.echo}2")]}]
     run = run_to_end(generating(made), echo("end", '${steps.get("two.result.echo")}'))
     assert run.status == "completed", run.error_message
     assert texts(run) == {"outline.one": "1", "outline.gate.two": "12", "end": "12"}
@@ -227,7 +227,7 @@ def test_generated_steps_run_in_place_and_count() -> None:
         ([step("a"), step("a")], "taken"),
         ([step("outline")], "taken"),
         ([step("a", "nope")], "nope"),
-        ([step("a", parameters={"message": "${steps.b.result}"})], "no step"),
+        ([step("a", parameters={"message": "$${steps.b.result}"})], "no step"),
         ([step(f"s{number}") for number in range(10_000)], "1,000"),
     ],
 )
