@@ -44,6 +44,7 @@ class Change:
     reusable: dict[str, Reusable] = field(default_factory=dict)  # path → what its function gave
     superseded: list[str] = field(default_factory=list)  # paths whose results are discarded
     keep_only: str | None = None  # the run has ended: drop the result data of all but this step, and those inside it
+    clears: bool = False  # the run has ended: drop what its steps were still to be given
     tell: tuple[uuid.UUID, str] | None = None  # the run has ended: the parent that waits for it, at this path
 
     def set_step(self, path: str, columns: dict[str, Any]) -> None:
@@ -150,6 +151,8 @@ def _write_parts(changes: list[Change]) -> None:
             kept = Q(path=change.keep_only) | Q(path__startswith=f"{change.keep_only}.")
             kept |= Q(path__startswith=f"{change.keep_only}[")
             StepResult.objects.filter(run_id=change.run_id).exclude(kept).update(result=None)
+        if change.clears:
+            RunRequest.objects.filter(run_id=change.run_id).delete()
         if change.tell is not None:
             _tell_parent(*change.tell)
     cached_results.keep((c.run_id, path, reusable) for c in changes for path, reusable in c.reusable.items())

@@ -16,12 +16,11 @@ from workflows.definitions.models import CONTAINERS
 from workflows.examination import Broken, Rule, examined
 from workflows.models import AgentShare, Event, Run, RunRequest, StepResult, StreamText, Workflow
 from workflows.replay import Replay
-from workflows.states import RUN_ENDED, STEP_FAILED, RunStatus, StepStatus
+from workflows.states import AWAITED, RUN_ENDED, STEP_FAILED, RunStatus, StepStatus
 from workflows.workers import database_now, process_started, this_machine
 
 A_DAY = timedelta(days=1)
 TOLERANCE = timedelta(seconds=5)  # beyond a lease's length, until an expired one must be taken over
-AWAITED = frozenset({"approval", "wait_for", "workflow"})
 STEP_COLUMNS = ("run_id", "path", "status", "kind")
 
 

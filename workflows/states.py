@@ -127,6 +127,10 @@ STEP_ENDED = frozenset(status for status, following in STEP_TRANSITIONS.items() 
 STEP_FAILED = frozenset({StepStatus.FAILED, StepStatus.TIMED_OUT})
 
 
+AWAITED = frozenset({"approval", "wait_for", "workflow"})
+"""Kinds of steps that wait for something from outside, which has no time of its own."""
+
+
 class Answer(StrEnum):
     """What a verb does to a run in some state."""
 

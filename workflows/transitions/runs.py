@@ -12,7 +12,7 @@ from workflows.errors import IllegalTransition
 from workflows.held import HeldRun, write
 from workflows.models import Run, StepResult
 from workflows.outcomes import ErrorRecord
-from workflows.states import RUN_TRANSITIONS, STEP_FAILED, RunStatus, StepStatus
+from workflows.states import AWAITED, RUN_TRANSITIONS, STEP_FAILED, RunStatus, StepStatus
 from workflows.transitions.recording import event
 from workflows.transitions.steps import end_steps, interrupt_steps
 
@@ -255,6 +255,7 @@ def _end(
     _let_go(run, None)
     change = run.open()
     change.keep_only, change.tell = keep_only, run.parent
+    change.clears = any(step.kind in AWAITED for step in run.steps.values())
     change.run |= run.counts | {
         "ended_at": timezone.now(),
         "current_step": "",
