@@ -355,7 +355,7 @@ def test_ids_are_unique_in_the_whole_tree():
 def test_all_steps_of_the_tree_are_counted():
     many = [step(f"s{i}") for i in range(600)]
     (problem,) = found(branch(*many), branch(*[step(f"t{i}", agent_id="?") for i in range(600)])).problems
-    assert (problem.path, problem.code) == ("steps", "too_long")
+    assert (problem.path, problem.code) == ("steps", "too_many_steps")
     assert problem.message == "there are 1,202 steps, those inside blocks counted; at most 1,000 are allowed"
     assert found(branch(*[step(f"s{i}") for i in range(999)])).problems == []
 
@@ -428,8 +428,8 @@ def test_generated_steps_are_checked_like_those_of_a_definition():
         ([step("c", nope=1)], "steps[0].nope", "unknown_field", "nope"),
         ([{"step_id": "c", "workflow": "w"}], "steps[0].workflow", "child_cycle", "w → w"),
         ([step("c", parameters={1: 2})], "steps[0].parameters", "not_json", "a key is text"),
-        ([{}] * 5000, "steps", "too_long", "5,000 steps, those inside blocks counted; at most 1,000"),
-        ([branch(*[step(f"s{i}") for i in range(1000)])], "steps", "too_long", "1,001 steps"),
+        ([{}] * 5000, "steps", "too_many_steps", "5,000 steps, those inside blocks counted; at most 1,000"),
+        ([branch(*[step(f"s{i}") for i in range(1000)])], "steps", "too_many_steps", "1,001 steps"),
         ([nested(MAX_DEPTH, step("c"))], "steps[0]" + ".then[0]" * (MAX_DEPTH - 1), "too_deep", "at most"),
         ([nested(120, step("c"))], "", "too_deep", "levels"),
     ],

@@ -113,7 +113,7 @@ def test_a_definition_does_not_change():
         ({"steps": []}, "steps", "empty", "steps must not be empty"),
         ({"steps": {}}, "steps", "wrong_type", "list"),
         ({"steps": [5]}, "steps[0]", "wrong_type", "object"),
-        ({"steps": [step(f"s{i}") for i in range(1001)]}, "steps", "too_long", "1,000"),
+        ({"steps": [step(f"s{i}") for i in range(1001)]}, "steps", "too_many_steps", "1,000"),
         ({"tags": ["a", 1]}, "tags[1]", "wrong_type", "text"),
         ({"concurrency": {"limit": 0}}, "concurrency.limit", "out_of_range", "at least 1"),
         (

@@ -7,7 +7,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.test_blocks import NESTS
+from workflows.definitions import check, checksum, read_object, tree
 from workflows.definitions.differences import ABSENT, Differences, FieldChange, compare
+from workflows.definitions.problems import written
 
 
 def step(step_id: str, **fields: Any) -> dict[str, Any]:
@@ -134,3 +137,75 @@ def test_one_true_and_one_point_zero_are_three_values() -> None:
 def test_a_thousand_steps_are_compared_at_once() -> None:
     ids = [f"s{number}" for number in range(1000)]
     assert len(compare(workflow(*ids), workflow(*reversed(ids))).moved) == 999
+
+
+def lists_of(definition: dict[str, Any]) -> dict[str, list[str]]:
+    """Every list of steps, as ids, by the name that differences give it."""
+    found = {"": [each["step_id"] for each in definition["steps"]]}
+    for _, each in tree.walk(definition["steps"]):
+        for below, inner in tree.branches(each):
+            found[written((each["step_id"], *below))] = [one["step_id"] for one in inner]
+    return found
+
+
+def own_of(definition: dict[str, Any]) -> dict[str, Any]:
+    """Every step by its id, without those inside it."""
+    own = {}
+    for _, each in tree.walk(definition["steps"]):
+        lists = {below[0] for below, _ in tree.branches(each)}
+        names = {"parallel": list(each["parallel"])} if "parallel" in each else {}
+        own[each["step_id"]] = {key: value for key, value in each.items() if key not in lists} | names
+    return own
+
+
+@given(NESTS, NESTS)
+def test_carrying_the_differences_of_blocks_out_makes_the_later_steps(one: list[Any], other: list[Any]) -> None:
+    before, after = workflow(*one), workflow(*other)
+    found = compare(before, after)
+    own, lists = json.loads(json.dumps(own_of(before))), lists_of(before)
+    taken = {place.step_id for place in found.removed} | {move.step_id for move in found.moved}
+    lists = {name: [step_id for step_id in ids if step_id not in taken] for name, ids in lists.items()}
+    for changed in found.changed:
+        for change in changed.fields:
+            put(own[changed.step_id], change)
+    for place in found.added:
+        own[place.step_id] = dict(place.step)
+    places = [(place.inside, place.index, place.step_id) for place in found.added]
+    places += [(move.inside_after, move.after, move.step_id) for move in found.moved]
+    for inside, index, step_id in sorted(places):
+        lists.setdefault(inside, []).insert(index, step_id)
+    for place in found.removed:
+        del own[place.step_id]
+    assert text(own) == text(own_of(after))
+    assert {name: ids for name, ids in lists.items() if ids} == lists_of(after)
+    assert not compare(before, json.loads(text(before))) or "parallel" in text(before)
+    json.dumps(found.to_json())
+
+
+def test_a_step_that_goes_into_a_block_has_moved_and_both_lists_are_told() -> None:
+    gate: dict[str, Any] = {"step_id": "gate", "if": "input.x", "then": [step("a")]}
+    one = workflow("b", gate, "c")
+    other = workflow(gate | {"then": [step("c"), step("a")], "else": [step("new")], "if": "input.y"}, "b")
+    assert compare(one, other).to_json()["steps"] == {
+        "added": [{"step_id": "new", "index": 0, "inside": "gate.else", "step": step("new")}],
+        "removed": [],
+        "moved": [
+            {"step_id": "c", "before": 2, "after": 0, "inside_after": "gate.then"},
+            {"step_id": "b", "before": 0, "after": 1},
+        ],
+        "changed": [{"step_id": "gate", "fields": [{"path": "if", "before": "input.x", "after": "input.y"}]}],
+    }
+
+
+def test_the_order_of_parallel_branches_counts_and_that_of_cases_does_not() -> None:
+    def definition(key: str, *names: str) -> dict[str, Any]:
+        branches = {name: [step(f"in-{name}")] for name in names}
+        return workflow({"step_id": "s", key: "input.x" if key == "switch" else branches, "cases": branches}
+                        if key == "switch" else {"step_id": "s", key: branches})  # fmt: skip
+
+    def told(key: str) -> tuple[bool, bool]:
+        one, other = definition(key, "a", "b"), definition(key, "b", "a")
+        sums = [checksum(check(read_object(each)).definition_or_raise()) for each in (one, other)]
+        return bool(compare(one, other)), sums[0] != sums[1]
+
+    assert (told("parallel"), told("switch")) == ((True, True), (False, False))

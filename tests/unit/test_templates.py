@@ -14,10 +14,11 @@ from workflows.definitions import (
     read_object,
     read_yaml,
 )
-from workflows.definitions.filling import PLAIN
+from workflows.definitions.filling import EXPRESSIONS, PLAIN
 from workflows.definitions.inputs import check_parameters
+from workflows.definitions.models import BLOCKS, AwaitedEvent, Question, WaitTime
 from workflows.definitions.templates import TemplateDocument
-from workflows.definitions.tree import RULES
+from workflows.definitions.tree import LISTS, NAMED, OBJECTS
 from workflows.definitions.writing import to_dict, yaml_text
 from workflows.errors import DefinitionError, ParametersInvalid
 
@@ -77,8 +78,11 @@ def test_text_is_escaped_only_where_a_run_evaluates_it():
 
 def test_in_a_field_that_is_not_known_to_be_plain_text_is_escaped():
     assert filled({"steps": [step(new="${params.x}")]}, x="${y}")["steps"][0]["new"] == "$${y}"
-    known = PLAIN | set(RULES) | {"parameters", "fallback", "cache"}
-    assert set(FunctionStep.model_fields) == known, (
+    models = (FunctionStep, *BLOCKS.values(), WaitTime, Question, AwaitedEvent)
+    fields = {field.alias or name for model in models for name, field in model.model_fields.items()}
+    lists = {*NAMED.values(), *(key for keys in LISTS.values() for key in keys)}
+    rendered = {"parameters", "fallback", "cache", "input", "prompt", "assignees", "event", "seconds", "until"}
+    assert fields == {*PLAIN, *EXPRESSIONS, *lists, *OBJECTS, *rendered}, (
         "decide how templates fill in a new field: PLAIN, or as a template's text"
     )
     assert "steps" in Definition.model_fields
@@ -91,6 +95,49 @@ def test_steps_may_be_parameters_but_bring_no_expressions():
     assert filled({"steps": [step(step_id="b"), "${params.one}"]}, one=given[0])["steps"][1:] == made
     rule = [step(precondition="true"), step(precondition={"callable": "ready"})]
     assert faults({"steps": "${params.steps}"}, steps=rule) == [("steps[0].precondition", "expression_in_parameter")]
+
+
+def test_blocks_are_filled_in_at_any_depth():
+    blocks = [
+        {"step_id": "s", "switch": "params.n + input.x", "default": "${params.steps}",
+         "cases": {"${params.n}": [step(parameters="${params.object}")]}},
+        {"step_id": "p", "parallel": {"one": [{"step_id": "f", "for_each": "${params.list}", "as": "${params.name}",
+                                               "max_iterations": "${params.n}", "steps": ["${params.one}"]}]}},
+        {"step_id": "q", "parallel": "${params.branches}"},
+        {"step_id": "w", "wait": {"seconds": "${params.n}"}},
+        {"step_id": "a", "approval": {"prompt": "${params.text}", "options": ["${params.text}"],
+                                      "assignees": "${params.list}"}},
+        {"step_id": "e", "wait_for": {"event": "paid-${params.text}", "timeout_seconds": "${params.n}"}},
+        {"step_id": "c", "workflow": "${params.name}", "version": "${params.n}", "input": {"x": "${params.text}"}},
+        {"step_id": "g", "approval": "${params.question}"},
+    ]  # fmt: skip
+    given = step(description="${x}", parameters={"m": "${x}"})
+    safe = step(description="${x}", parameters={"m": "$${x}"})
+    made = filled(
+        {"steps": blocks}, n=3, object={"m": "${x}"}, list=["a"], name="page", text="${x}", one=given, steps=[given],
+        branches={"b": [{"step_id": "i", "wait": {"seconds": 1}}, given]},
+        question={"prompt": "${x}", "options": ["${x}"]},
+    )  # fmt: skip
+    assert made["steps"] == [
+        {"step_id": "s", "switch": "3 + input.x", "cases": {"${params.n}": [step(parameters={"m": "$${x}"})]},
+         "default": [safe]},
+        {"step_id": "p", "parallel": {"one": [{"step_id": "f", "for_each": '["a"]', "as": "page",
+                                               "max_iterations": 3, "steps": [safe]}]}},
+        {"step_id": "q", "parallel": {"b": [{"step_id": "i", "wait": {"seconds": 1}}, safe]}},
+        {"step_id": "w", "wait": {"seconds": 3}},
+        {"step_id": "a", "approval": {"prompt": "$${x}", "options": ["${x}"], "assignees": ["a"]}},
+        {"step_id": "e", "wait_for": {"event": "paid-$${x}", "timeout_seconds": 3}},
+        {"step_id": "c", "workflow": "page", "version": 3, "input": {"x": "$${x}"}},
+        {"step_id": "g", "approval": {"prompt": "$${x}", "options": ["${x}"]}},
+    ]  # fmt: skip
+
+
+def test_a_block_in_a_parameter_brings_no_expressions_either():
+    given = [{"step_id": "l", "while": "true", "steps": [{"step_id": "i", "if": "true", "then": [step()]}]}]
+    assert faults({"steps": [{"step_id": "g", "if": "true", "then": "${params.steps}"}]}, steps=given) == [
+        ("steps[0].then[0].while", "expression_in_parameter"),
+        ("steps[0].then[0].steps[0].if", "expression_in_parameter"),
+    ]
 
 
 def test_all_that_can_not_be_filled_in_is_told_with_its_place():
@@ -127,6 +174,15 @@ def test_a_template_is_checked_as_far_as_it_goes_without_parameters():
         ("definition.steps[0].nope", "unknown_field"),
         ("definition.steps[1].precondition", "unknown_parameter"),
     }  # fmt: skip
+    inside = {"step_id": "g", "while": "params.topik > 1", "steps": [step(agent_id="nobody", function_name="echo")]}
+    assert set(refused({"steps": [inside]}, properties={"topic": {}})) == {
+        ("definition.steps[0].while", "unknown_parameter"),
+        ("definition.steps[0].steps[0].agent_id", "agent_not_found"),
+    }
+    many = [{"step_id": "g", "if": "true", "then": [step(step_id=f"s{i}") for i in range(1000)]}]
+    assert refused({"steps": [*many, step(parameters={"m": "${params.x}"})]}, properties={"x": {}}) == [
+        ("definition.steps", "too_many_steps")
+    ]
     assert refused({"steps": [step(parameters={"m": "${params."})]}) == [
         ("definition.steps[0].parameters.m", "expression")
     ]
@@ -145,6 +201,22 @@ def test_a_template_is_checked_as_far_as_it_goes_without_parameters():
         {"steps": [step(parameters="${params.x}", precondition="params.x", fallback="${params.x}")]},
         {"workflow_id": "a b ${params.x}", "global_context": "${params.x}", "steps": [step()]},
         {"steps": [step(parameters={"m": "${has(params.y) ? 1 : params.get('z', 2)}"})]},
+        {"steps": [{"step_id": "g", "if": "params.x", "then": "${params.x}"}, step(depends_on=["other"])]},
+        {"steps": [{"step_id": "g", "parallel": {"a": ["${params.x}"]}}, step(depends_on=["other"])]},
+        {"steps": [{"step_id": "g", "switch": "params.x", "cases": "${params.x}"}, step(depends_on=["other"])]},
+        {
+            "steps": [
+                {
+                    "step_id": "g",
+                    "for_each": "${params.x}",
+                    "as": "${params.x}",
+                    "max_iterations": "${params.x}",
+                    "steps": [step(parameters={"m": "${page}"})],
+                }
+            ]
+        },
+        {"steps": [{"step_id": "g", "workflow": "${params.x}", "version": "${params.x}", "input": "${params.x}"}]},
+        {"steps": [{"step_id": "g", "wait": {"until": "${params.x}"}}, {"step_id": "h", "wait": "${params.x}"}]},
     ],
 )
 def test_what_parameters_may_set_right_is_not_refused(definition):

@@ -37,7 +37,15 @@ def rows_of(found: Differences) -> list[Row]:
         *_field_rows("", found.fields),
         *(Row(place.step_id, "step added", None, readable(place.step)) for place in found.added),
         *(Row(place.step_id, "step removed", readable(place.step), None) for place in found.removed),
-        *(Row(move.step_id, "step moved", _place(move.before), _place(move.after)) for move in found.moved),
+        *(
+            Row(
+                move.step_id,
+                "step moved",
+                _place(move.before, move.inside_before),
+                _place(move.after, move.inside_after),
+            )
+            for move in found.moved
+        ),
         *(row for change in found.changed for row in _field_rows(change.step_id, change.fields)),
     ]
 
@@ -51,8 +59,8 @@ def _shown(value: Any) -> str | None:
     return None if value is ABSENT else readable(value)
 
 
-def _place(index: int) -> str:
-    return f"step {index + 1}"
+def _place(index: int, inside: str) -> str:
+    return f"step {index + 1} of {inside}" if inside else f"step {index + 1}"
 
 
 class WorkflowVersions(ModelAdmin):  # type: ignore[misc]

@@ -107,7 +107,8 @@ class StepOfOne(Answer):
 
     step_id = serializers.CharField()
     index = serializers.IntegerField(help_text="From 0, in the version that has it.")
-    step = serializers.DictField()
+    inside = serializers.CharField(required=False, help_text="The list of a block, such as gate.then.")
+    step = serializers.DictField(help_text="Without the steps inside it, which have entries of their own.")
 
 
 class StepMoved(Answer):
@@ -116,6 +117,8 @@ class StepMoved(Answer):
     step_id = serializers.CharField()
     before = serializers.IntegerField(help_text="Its index, from 0.")
     after = serializers.IntegerField(help_text="Its index, from 0.")
+    inside_before = serializers.CharField(required=False, help_text="The list of a block, such as gate.then.")
+    inside_after = serializers.CharField(required=False, help_text="The list of a block, such as gate.then.")
 
 
 class StepChanged(Answer):

@@ -126,7 +126,7 @@ def _in_order(problems: list[Problem], severity: str) -> list[Problem]:
 
 def _too_many(source: Source, found: int) -> Problem:
     message = f"there are {found:,} steps, those inside blocks counted; at most {MAX_STEPS:,} are allowed"
-    return source.problem(("steps",), message, "too_long")
+    return source.problem(("steps",), message, "too_many_steps")
 
 
 def _workflow(source: Source) -> Iterator[Problem]:

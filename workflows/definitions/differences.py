@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
+from workflows.definitions import tree
 from workflows.definitions.problems import written
 
 Steps = Sequence[Mapping[str, Any]]
@@ -38,26 +39,45 @@ class FieldChange:
 
 @dataclass(frozen=True, slots=True)
 class StepPlace:
-    """A step that one of the two definitions lacks. `index` counts from 0 in the list of the one that has it."""
+    """A step that one of the two definitions lacks. `index` counts from 0 in the list of the one that has it.
+
+    `inside` is the list, as in `gate.then`: the block's id and the key; empty for the workflow's own. A block comes
+    without the steps inside it, which have entries of their own.
+    """
 
     step_id: str
     index: int
     step: Mapping[str, Any]
+    inside: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        return {"step_id": self.step_id, "index": self.index, "step": dict(self.step)}
+        """`{step_id, index, step, inside?}`."""
+        inside = {"inside": self.inside} if self.inside else {}
+        return {"step_id": self.step_id, "index": self.index, **inside, "step": dict(self.step)}
 
 
 @dataclass(frozen=True, slots=True)
 class StepMove:
-    """A step that stands elsewhere among those that both have. `before` and `after` are its indices, from 0."""
+    """A step that stands elsewhere among those that both have.
+
+    `before` and `after` are its indices, from 0, in the lists `inside_before` and `inside_after`.
+    """
 
     step_id: str
     before: int
     after: int
+    inside_before: str = ""
+    inside_after: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        return {"step_id": self.step_id, "before": self.before, "after": self.after}
+        """`{step_id, before, after, inside_before?, inside_after?}`."""
+        lists = {"inside_before": self.inside_before, "inside_after": self.inside_after}
+        return {
+            "step_id": self.step_id,
+            "before": self.before,
+            "after": self.after,
+            **{name: inside for name, inside in lists.items() if inside},
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,25 +123,39 @@ class Differences:
 def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> Differences:
     """What leads from one definition to the other, both as they were written; the order of keys means nothing.
 
-    Objects are compared key by key, lists as a whole.
+    Objects are compared key by key, lists as a whole, steps by their ids wherever they stand. Of a `parallel` the
+    names of its branches are compared in their order, since the later one wins.
     """
-    old, new = _by_id(before["steps"]), _by_id(after["steps"])
+    old, new = dict(_placed(before["steps"])), dict(_placed(after["steps"]))
     changed = [
         StepChange(step_id, fields)
-        for step_id, (_, step) in new.items()
-        if step_id in old and (fields := list(_fields(old[step_id][1], step)))
+        for step_id, place in new.items()
+        if step_id in old and (fields := list(_fields(old[step_id].step, place.step)))
     ]
     return Differences(
         fields=list(_fields(_without_steps(before), _without_steps(after))),
-        added=[StepPlace(step_id, *place) for step_id, place in new.items() if step_id not in old],
-        removed=[StepPlace(step_id, *place) for step_id, place in old.items() if step_id not in new],
-        moved=_moved([step_id for step_id in old if step_id in new], old, new),
+        added=[place for step_id, place in new.items() if step_id not in old],
+        removed=[place for step_id, place in old.items() if step_id not in new],
+        moved=_moved(old, new),
         changed=changed,
     )
 
 
-def _by_id(steps: Steps) -> dict[str, tuple[int, Mapping[str, Any]]]:
-    return {step["step_id"]: (index, step) for index, step in enumerate(steps)}
+def _placed(steps: Steps, inside: str = "") -> Iterator[tuple[str, StepPlace]]:
+    """Every step by its id, each before those inside it."""
+    for index, step in enumerate(steps):
+        step_id = step["step_id"]
+        yield step_id, StepPlace(step_id, index, _own(step), inside)
+        for below, inner in tree.branches(step):
+            yield from _placed(inner, written((step_id, *below)))
+
+
+def _own(step: Mapping[str, Any]) -> dict[str, Any]:
+    """The step without the steps inside it."""
+    kind = tree.kind_of(step)
+    lists = (*tree.LISTS.get(kind, ()), tree.NAMED.get(kind))
+    own = {key: value for key, value in step.items() if key not in lists}
+    return own | {"parallel": list(step["parallel"])} if kind == "parallel" else own
 
 
 def _without_steps(definition: Mapping[str, Any]) -> dict[str, Any]:
@@ -142,16 +176,24 @@ def _text(value: Any) -> str:
     return json.dumps(value, sort_keys=True)
 
 
-def _moved(
-    kept: Sequence[str], old: Mapping[str, tuple[int, Any]], new: Mapping[str, tuple[int, Any]]
-) -> list[StepMove]:
+def _moved(old: Mapping[str, StepPlace], new: Mapping[str, StepPlace]) -> list[StepMove]:
     """The fewest steps whose moving explains the new order of those that both have."""
-    stayed = {kept[index] for index in _longest_rising([new[step_id][0] for step_id in kept])}
+    stayed = set(_stayed(old, new))
     return [
-        StepMove(step_id, old[step_id][0], new[step_id][0])
-        for step_id in new
+        StepMove(step_id, old[step_id].index, place.index, old[step_id].inside, place.inside)
+        for step_id, place in new.items()
         if step_id in old and step_id not in stayed
     ]
+
+
+def _stayed(old: Mapping[str, StepPlace], new: Mapping[str, StepPlace]) -> Iterator[str]:
+    """The steps that are in the same list still, in the same order."""
+    lists: dict[str, list[str]] = {}
+    for step_id, place in old.items():
+        if step_id in new and new[step_id].inside == place.inside:
+            lists.setdefault(place.inside, []).append(step_id)
+    for kept in lists.values():
+        yield from (kept[index] for index in _longest_rising([new[step_id].index for step_id in kept]))
 
 
 def _longest_rising(numbers: Sequence[int]) -> Collection[int]:

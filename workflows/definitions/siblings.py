@@ -25,7 +25,8 @@ def same_keys(block: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
         if shared := [what for what in written if what in first]:
             other = first[shared[0]]
             yield other, name, ", ".join(what for what in shared if first[what] == other)
-        first = {**dict.fromkeys(written, name), **first}
+        for what in written:
+            first.setdefault(what, name)
 
 
 def _written(steps: Any) -> dict[str, None]:

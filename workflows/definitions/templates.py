@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from workflows import expressions
+from workflows.definitions import tree
 from workflows.definitions.catalog import Catalog
 from workflows.definitions.checks import check
 from workflows.definitions.models import Identifier, Written
@@ -16,7 +17,6 @@ from workflows.definitions.problems import Path, Problem, did_you_mean, written
 from workflows.definitions.reading import Source
 from workflows.definitions.schemas import schema_faults
 from workflows.definitions.shape import read_shape
-from workflows.definitions.tree import RULES
 from workflows.errors import DefinitionError, ExpressionError
 from workflows.expressions import Reference
 
@@ -48,6 +48,7 @@ class _Text:
 
     path: Path
     text: str
+    is_expression: bool
 
     @property
     def place(self) -> str:
@@ -56,7 +57,7 @@ class _Text:
     @property
     def expressions(self) -> list[expressions.Expression]:
         """Raises `ExpressionError`."""
-        if len(self.path) == 3 and self.path[2] in RULES:
+        if self.is_expression:
             return [expressions.compile(self.text)]
         return expressions.template(self.text).expressions if "${" in self.text else []
 
@@ -92,26 +93,37 @@ def _definition(source: Source, catalog: Catalog | None) -> list[Problem]:
     if not isinstance(source.value.get("definition"), dict):
         return []
     inner = source.below("definition")
-    texts = list(_texts(inner.value))
-    found = [problem for problem in check(inner, catalog).problems if not _may_heal(problem, texts)]
+    steps = inner.value.get("steps")
+    texts = list(_texts(inner.value, frozenset(tree.expressions(steps))))
+    places = frozenset(tree.places(steps))
+    open_ids = any(text.path[-1] == "step_id" or text.path in places for text in texts)
+    found = [problem for problem in check(inner, catalog).problems if not _may_heal(problem, texts, open_ids)]
     return within("definition", [*found, *_misnamed(inner, texts, source.value.get("parameters"))])
 
 
-def _may_heal(problem: Problem, texts: list[_Text]) -> bool:
-    """Whether it may be gone once parameters are filled in, or `workflow_id` is given."""
+def _may_heal(problem: Problem, texts: list[_Text], open_ids: bool) -> bool:
+    """Whether it may be gone once parameters are filled in, or `workflow_id` is given.
+
+    ``open_ids``: parameters decide which steps there are.
+    """
     if problem.code in ("missing_field", "unknown_field"):
         return problem.path == "workflow_id"
-    if problem.code in LEFT_TO_INSTANCES and any(text.path[-1] == "step_id" or len(text.path) < 3 for text in texts):
+    if problem.code in ("too_many_steps", "too_deep"):
+        return False
+    if problem.code in LEFT_TO_INSTANCES and open_ids:
+        return True
+    if problem.code == "unknown_name" and any(text.path[-1] == "as" for text in texts):
         return True
     return any(f"{text.place}.".startswith((f"{problem.path}.", f"{problem.path}[")) for text in texts)
 
 
-def _texts(value: Any, path: Path = ()) -> Iterator[_Text]:
+def _texts(value: Any, whole: Collection[Path], path: Path = ()) -> Iterator[_Text]:
+    """``whole`` are the places of expressions that are a whole field."""
     if isinstance(value, dict | list):
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _texts(item, (*path, key))
+            yield from _texts(item, whole, (*path, key))
     elif isinstance(value, str) and "params" in value:
-        yield _Text(path, value)
+        yield _Text(path, value, path in whole)
 
 
 def _misnamed(source: Source, texts: list[_Text], schema: Any) -> Iterator[Problem]:

@@ -20,6 +20,9 @@ NAMED = {"switch": "cases", "parallel": "parallel"}
 LISTS = {"if": ("then", "else"), "switch": ("default",), "for_each": ("steps",), "while": ("steps",)}
 """Blocks with lists of steps, and their keys."""
 
+OBJECTS = frozenset({"wait", "approval", "wait_for"})
+"""Keys of blocks that hold an object of fields."""
+
 Written = Mapping[str, Any]
 
 
@@ -52,6 +55,24 @@ def walk(steps: Any, path: Path = ("steps",)) -> Iterator[tuple[Path, dict[str, 
         yield (*path, index), step
         for below, inner in branches(step):
             yield from walk(inner, (*path, index, *below))
+
+
+def places(steps: Any, path: Path = ("steps",)) -> Iterator[Path]:
+    """Where lists of steps stand, objects of such lists, and steps, whatever stands there."""
+    yield path
+    for index in range(len(steps) if isinstance(steps, list) else 0):
+        yield (*path, index)
+    for index, step in objects(steps):
+        if key := NAMED.get(kind_of(step)):
+            yield (*path, index, key)
+        for below, inner in branches(step):
+            yield from places(inner, (*path, index, *below))
+
+
+def expressions(steps: Any) -> Iterator[Path]:
+    """Where fields stand that hold an expression as a whole."""
+    for path, step in walk(steps):
+        yield from ((*path, key) for key in step if key in RULES or key in CONDITIONS)
 
 
 def count(steps: Any) -> int:

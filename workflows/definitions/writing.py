@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from workflows.definitions.models import Definition, Written
+from workflows.definitions.models import Definition, Parallel, Written
 from workflows.definitions.yamltext import FLOAT, plain_scalar
 
 
@@ -36,21 +36,27 @@ def checksum(definition: Definition) -> str:
     """SHA-256, in hex, over what the definition means.
 
     Fields with their default value are left out and keys are sorted, so that writing a default or another
-    order makes no
-    new version. Free objects (`parameters`, `metadata`, …) count as they are, 1 and 1.0 in them as two
-    values.
+    order makes no new version. Free objects (`parameters`, `metadata`, …) count as they are, 1 and 1.0 in them as
+    two values; branches of a `parallel` count in their order, since the later one wins.
     """
     meant = json.dumps(_meant(definition), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return hashlib.sha256(meant.encode()).hexdigest()
 
 
 def _meant(value: Any) -> Any:
+    if isinstance(value, Parallel):
+        own = _meant_fields(value)
+        return own | {"parallel": list(own["parallel"].items())}
     if isinstance(value, BaseModel):
-        fields = {name: (getattr(value, name), field) for name, field in type(value).model_fields.items()}
-        return {f.alias or name: _meant(v) for name, (v, f) in fields.items() if f.is_required() or v != f.default}
+        return _meant_fields(value)
     if isinstance(value, dict):
         return {key: _meant(item) for key, item in value.items()}
     return [_meant(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _meant_fields(model: BaseModel) -> dict[str, Any]:
+    fields = {name: (getattr(model, name), field) for name, field in type(model).model_fields.items()}
+    return {f.alias or name: _meant(v) for name, (v, f) in fields.items() if f.is_required() or v != f.default}
 
 
 def to_yaml(definition: Definition) -> str:
