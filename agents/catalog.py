@@ -6,14 +6,16 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from django.db import connection
 
-from agents import configured
+from agents import configured, tools
 from agents.errors import AgentDisabled, AgentNotFound, FunctionNotFound
 from agents.functions import registry
 from agents.functions.base import ALWAYS_OFFERED, AgentSpec, Function
+from agents.functions.inference import Inference
 from agents.models import Agent, ConfiguredFunction
 from agents.wording import hint
 
@@ -122,10 +124,29 @@ class Catalog:
         rows = _current().configured.values()
         return sorted(known | {row.name for row in rows if configured.can_build(row)})
 
-    def parameter_problems(self, function_name: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def parameter_problems(
+        self, function_name: str, parameters: Mapping[str, Any], agent_name: str = ""
+    ) -> list[dict[str, Any]]:
         """What is wrong with literal parameters; `[]` for a function without a schema."""
         found = registry.find(function_name)
-        return registry.literal_problems(found, parameters) if found else []
+        if found is None:
+            return []
+        problems = registry.literal_problems(found, parameters)
+        named = parameters.get("tools")
+        if found.parameters is Inference and isinstance(named, list) and self.has_agent(agent_name):
+            problems += _tool_problems(agent(agent_name), named)
+        return problems
+
+
+def _tool_problems(agent: AgentSpec, named: list[Any]) -> list[dict[str, Any]]:
+    """What is wrong with names of tools, as far as they are literal."""
+    literal = [(at, name) for at, name in enumerate(named) if isinstance(name, str) and "${" not in name]
+    found = [(at, tools.problem(name, partial(function, agent))) for at, name in literal]
+    return [
+        {"path": f"tools[{at}]", "message": message, "severity": "error", "code": "invalid_parameter"}
+        for at, message in found
+        if message
+    ]
 
 
 def _known() -> _Snapshot:

@@ -96,12 +96,15 @@ class LLMEntry(_Section):
     """An agent's model. Absent values: those of the server and the environment."""
 
     model_name: str | None = Field(None, max_length=200)
+    models: Texts | None = None
     api_endpoint: Url | None = None
     instruction: str | None = None
     temperature: float | None = Field(None, ge=0, le=2)
     max_tokens: int | None = Field(None, ge=1)
     timeout_seconds: float | None = Field(None, gt=0)
     max_retries: int | None = Field(None, ge=0)
+    input_price_per_million: float | None = Field(None, ge=0, allow_inf_nan=False)
+    output_price_per_million: float | None = Field(None, ge=0, allow_inf_nan=False)
 
 
 class AgentEntry(_Section):

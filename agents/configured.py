@@ -31,9 +31,17 @@ def can_build(row: ConfiguredFunction) -> bool:
 
 def build(row: ConfiguredFunction) -> Function:
     """The row as a function; only for rows that `can_build`."""
-    run = _prompt(row) if row.type == ConfiguredFunction.Type.LLM else _endpoint(row)
-    reads = _materials(row) if row.type == ConfiguredFunction.Type.LLM else None
-    return Function(row.name, AnyParameters, run, is_async=True, description=row.description, reads=reads)
+    asks_model = row.type == ConfiguredFunction.Type.LLM
+    run = _prompt(row) if asks_model else _endpoint(row)
+    return Function(
+        row.name,
+        AnyParameters,
+        run,
+        is_async=True,
+        description=row.description,
+        reads=_materials(row) if asks_model else None,
+        asks_model=asks_model,
+    )
 
 
 def _prompt(row: ConfiguredFunction) -> Any:
@@ -47,6 +55,7 @@ def _prompt(row: ConfiguredFunction) -> Any:
             models=[call.model] if call.model else None,
             schema=call.output_schema,
             on_token=call.emit,
+            spend=call.spend,
         )
         return result_of(completion)
 

@@ -125,6 +125,10 @@ class ServerTimeout(AgentError):
     heals = True
 
 
+class TooManyToolCalls(AgentError):
+    """The model asked for more calls of tools than `max_tool_calls` allows."""
+
+
 class AddressRefused(AgentError):
     """The address is not one that this server may call (see `agents/network.py`)."""
 

@@ -6,22 +6,21 @@ answers.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from agents.conf import setting
-from agents.errors import ModelNotFound, RateLimited, ServerError, ServerTimeout, ServerUnreachable
+from agents.errors import ModelNotFound, RateLimited, ServerError, ServerTimeout, ServerUnreachable, StreamCut
 from agents.functions.base import LLMConfig
-from agents.providers.base import Completion, Material, Request, Sampling
+from agents.providers.base import Completion, Material, Request, Round, Sampling, Usage
+from agents.providers.structured import read_object
+from agents.tools import Toolbox
 
 if TYPE_CHECKING:
     from agents.providers.openai import Server
-
-logger = logging.getLogger(__name__)
 
 NO_MODEL = (
     "No model is connected: the offline provider answers by extraction. Set KOLOSAL_INFERENCE_URL (such as "
@@ -30,7 +29,7 @@ NO_MODEL = (
 ORIGINAL_PORT = 8080  # of the original system, and of this one unless KOLOSAL_PORT says otherwise
 
 # What another model may heal; nothing else is worth asking it.
-_NEXT_MODEL = (ModelNotFound, RateLimited, ServerError, ServerTimeout, ServerUnreachable)
+_NEXT_MODEL = (ModelNotFound, RateLimited, ServerError, ServerTimeout, ServerUnreachable, StreamCut)
 
 
 def model_connected(llm: LLMConfig | None = None) -> bool:
@@ -61,40 +60,92 @@ async def complete(
     system: str = "",
     materials: tuple[Material, ...] = (),
     llm: LLMConfig | None = None,
-    models: list[str] | None = None,
+    models: Sequence[str] | None = None,
     sampling: Sampling | None = None,
     schema: dict[str, Any] | None = None,
-    on_token: Callable[[str], None] | None = None,
+    on_token: Callable[[str], None] = lambda _: None,
+    spend: Callable[[Usage], None] = lambda _: None,
+    toolbox: Toolbox | None = None,
 ) -> Completion:
-    """Answer a prompt; `on_token` gets the text in pieces as it arrives.
+    """Answer a prompt; `on_token` gets the text in pieces as it arrives, `spend` the usage of each answer.
 
-    `models` are asked in turn while one fails before its first text; none given: the agent's. Errors are
-    those of `agents.providers.openai.complete`. Cancelling closes the connection.
+    `models` are asked in turn while one fails before its first text; none given: the agent's. What they ask of the
+    `toolbox` is carried out until one answers without asking. Errors are those of `agents.providers.openai.complete`
+    and of the toolbox, and `MalformedAnswer` for one that breaks the schema. Cancelling closes the connection.
     """
-    request = Request(prompt, system, materials, _sampling(llm, sampling or Sampling()), schema)
-    heard: list[bool] = []
+    asking = _Asking(llm, models, on_token)
+    tools = toolbox.offered if toolbox else ()
+    request = Request(prompt, system, materials, _sampling(llm, sampling or Sampling()), schema, tools)
+    completion = await asking.answer(request)
+    spend(completion.usage)
+    while toolbox is not None and completion.tool_calls:
+        if completion.text:
+            on_token("\n\n")
+        results = await toolbox.carry_out(completion.tool_calls)
+        asked = Round(completion.text, completion.tool_calls, results)
+        request = replace(request, rounds=(*request.rounds, asked))
+        answer = await asking.answer(request)
+        spend(answer.usage)
+        completion = _after(completion, answer)
+    if schema and completion.provider != "offline":
+        completion = replace(completion, object=read_object(completion.text, schema))
+    return replace(completion, fallbacks=tuple(asking.failed))
 
-    def emit(text: str) -> None:
-        heard.append(True)
-        if on_token:
-            on_token(text)
 
-    wanted: list[str | None] = [*models] if models else [None]
-    for position, model in enumerate(wanted):
-        server = server_for(llm, model)
-        if server is None:
-            break
-        from agents.providers import openai
+class _Asking:
+    """Models in turn: one that failed is asked no more, and none takes over once text was heard."""
 
-        try:
-            return await openai.complete(server, request, emit)
-        except _NEXT_MODEL as error:
-            if heard or position == len(wanted) - 1:
-                raise
-            logger.warning("model %s failed (%s): asking %s", model, error, wanted[position + 1])
-    from agents.providers import offline
+    def __init__(self, llm: LLMConfig | None, models: Sequence[str] | None, on_token: Callable[[str], None]) -> None:
+        self._llm = llm or LLMConfig()
+        self._models: list[str | None] = [*(models or _listed(self._llm))]
+        self._on_token = on_token
+        self._heard = False
+        self.failed: list[dict[str, str]] = []  # {model, error}
 
-    return await offline.complete(request, emit)
+    async def answer(self, request: Request) -> Completion:
+        while (server := server_for(self._llm, self._models[0])) is not None:
+            from agents.providers import openai
+
+            try:
+                return _priced(await openai.complete(server, request, self._emit), self._llm)
+            except _NEXT_MODEL as error:
+                if self._heard or len(self._models) == 1:
+                    raise
+                self._models.pop(0)
+                self.failed.append({"model": server.model, "error": f"{error.code}: {error}"})
+        from agents.providers import offline
+
+        return await offline.complete(request, self._emit)
+
+    def _emit(self, text: str) -> None:
+        self._heard = True
+        self._on_token(text)
+
+
+def _listed(llm: LLMConfig) -> list[str | None]:
+    """What an agent's configuration says, `model_name` first; None is for `server_for` to name."""
+    first = [None] if llm.model_name or not llm.models else []
+    return [*first, *(model for model in llm.models if model != llm.model_name)]
+
+
+def _after(earlier: Completion, answer: Completion) -> Completion:
+    """An answer with what was spent on those that led to it."""
+    first = answer.first_token_seconds
+    return replace(
+        answer,
+        usage=earlier.usage + answer.usage,
+        seconds=earlier.seconds + answer.seconds,
+        first_token_seconds=None if first is None else earlier.seconds + first,
+    )
+
+
+def _priced(completion: Completion, llm: LLMConfig) -> Completion:
+    """The completion with the cost that the agent's prices make, where the server told none."""
+    usage, prices = completion.usage, (llm.input_price_per_million, llm.output_price_per_million)
+    if usage.cost is not None or prices == (None, None):
+        return completion
+    cost = (usage.input_tokens * (prices[0] or 0) + usage.output_tokens * (prices[1] or 0)) / 1_000_000
+    return replace(completion, usage=replace(usage, cost=cost))
 
 
 def _sampling(llm: LLMConfig | None, asked: Sampling) -> Sampling:

@@ -10,10 +10,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from agents import catalog
 from agents.errors import AgentError, FunctionFailed, error_from_json
 from agents.functions import registry
-from agents.functions.base import AgentSpec, Call, Function
+from agents.functions.base import AgentSpec, Call, Function, Result
 from agents.plain import clean_text, plain_object
+from agents.providers.base import Usage as ModelUsage
 from workflows import cached_results, expressions, generated, retries
 from workflows.cached_results import Found
 from workflows.definitions import callables
@@ -41,6 +43,32 @@ class World:
     evaluators: HelperPool  # for expressions, which must not wait behind functions
     expression_seconds: float
     callables: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Others:
+    """The functions of a caller's agent, each called where its kind runs, all within the caller's own time."""
+
+    caller: Call
+    timeout: float
+    helpers: HelperPool
+    before: Callable[[], None]
+
+    def find(self, name: str) -> Function:
+        return catalog.function(self.caller.agent, name)
+
+    async def call(self, function: Function, call: Call, parameters: Mapping[str, Any]) -> Result | AgentError:
+        try:
+            result, footprint = await run_function(
+                function, call, dict(parameters), self.timeout, self.helpers, self.before
+            )
+        except LeaseLost:
+            raise
+        except AgentError as error:
+            return error
+        used = footprint.usage
+        self.caller.spend(ModelUsage(used.input_tokens, used.output_tokens, used.cost or None))
+        return result
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +151,7 @@ async def attempt(
         model=definition.model_for(step),
         output_schema=step.output_schema,
         on_token=stream.write,
+        mask=ready.mask.text,
     )
     footprint = Footprint()
     try:
@@ -139,6 +168,8 @@ async def attempt(
     except LeaseLost:
         raise
     except Exception as error:
+        if footprint == Footprint():  # it came to no result, but what its models have used was used
+            footprint = Footprint(usage=_usage({"usage": call.spent.to_json()}))
         return Failed(record_error(error, ready.mask), _masked_logs(footprint, call, ready.mask))
 
 
@@ -192,6 +223,7 @@ async def run_function(
     try:
         if function.is_async:
             before()
+            call.functions = Others(call, timeout, helpers, before)
             async with asyncio.timeout(timeout):
                 result = await registry.arun(function, call, parameters)
             return result, Footprint(usage=_usage(result))
@@ -344,7 +376,7 @@ def _listener(call: Call) -> Callable[[dict[str, Any]], None]:
         if "token" in message:
             call.emit(message["token"])
         elif "log" in message:
-            call.log_lines.append(message["log"])
+            call.logger.pass_on(message["log"])
 
     return listen
 

@@ -6,9 +6,12 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from types import MappingProxyType
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict
+
+from agents.errors import AgentError
+from agents.providers.base import Usage
 
 LOG_LINES = 1_000
 LOG_LINE_BYTES = 4_096
@@ -39,7 +42,10 @@ Words = Annotated[list[str], BeforeValidator(_as_words)]
 
 @dataclass(frozen=True, slots=True)
 class LLMConfig:
-    """An agent's `llm_config`. None: not given, so the server's or the function's own default applies."""
+    """An agent's `llm_config`. None: not given, so the server's or the function's own default applies.
+
+    `models` are asked in turn where `model_name` fails. Prices in US dollars for a million tokens.
+    """
 
     model_name: str | None = None
     api_endpoint: str | None = None
@@ -48,11 +54,15 @@ class LLMConfig:
     max_tokens: int | None = None
     timeout_seconds: float | None = None
     max_retries: int | None = None
+    models: tuple[str, ...] = ()
+    input_price_per_million: float | None = None
+    output_price_per_million: float | None = None
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> LLMConfig:
         known = {f.name for f in fields(cls)}
-        return cls(**{key: value for key, value in record.items() if key in known})
+        given = {key: value for key, value in record.items() if key in known}
+        return cls(**{**given, "models": tuple(given.get("models") or ())})
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +126,17 @@ class StepLogger:
     def error(self, message: str, *args: object) -> None:
         self._write("error", message, args)
 
-    def _write(self, level: str, message: str, args: tuple[object, ...]) -> None:
+    def pass_on(self, line: LogLine) -> None:
+        """A line that another logger made, of a process that works for this one."""
         self._written += 1
-        if self._written > LOG_LINES + 1:
-            return
-        if self._written > LOG_LINES:
-            level, message, args = "warning", "more than %d log lines: the rest is dropped", (LOG_LINES,)
-        self._on_log({"at": time.time(), "level": level, "message": _shortened(_formatted(message, args))})
+        if self._written <= LOG_LINES:
+            self._on_log(line)
+        elif self._written == LOG_LINES + 1:
+            self._on_log(_line("warning", f"more than {LOG_LINES} log lines: the rest is dropped"))
+
+    def _write(self, level: str, message: str, args: tuple[object, ...]) -> None:
+        if self._written <= LOG_LINES:
+            self.pass_on(_line(level, _shortened(_formatted(message, args))))
 
 
 class Call:
@@ -130,11 +144,13 @@ class Call:
 
     `context` is read-only. `model` is the model that the step or its workflow asked for; it wins over the
     agent's. `output_schema` is the step's JSON schema for the result. Without `on_token` streamed text is
-    ignored; without `on_log` the log lines are collected in `log_lines`.
+    ignored; without `on_log` the log lines are collected in `log_lines`. `mask` hides secrets in a text. `functions`
+    are the agent's, where an engine carries out the call; `spent` is what its models have used so far.
     """
 
     __slots__ = (
-        "_on_token", "agent", "context", "idempotency_key", "log_lines", "logger", "model", "output_schema",
+        "_on_token", "agent", "context", "functions", "idempotency_key", "log_lines", "logger", "mask", "model",
+        "output_schema", "spent",
     )  # fmt: skip
 
     def __init__(
@@ -147,6 +163,7 @@ class Call:
         output_schema: dict[str, Any] | None = None,
         on_token: Callable[[str], None] | None = None,
         on_log: Callable[[LogLine], None] | None = None,
+        mask: Callable[[str], str] = str,
     ) -> None:
         self.agent = agent
         self.context: Mapping[str, Any] = MappingProxyType(dict(context or {}))
@@ -156,6 +173,19 @@ class Call:
         self.log_lines: list[LogLine] = []
         self.logger = StepLogger(on_log or self.log_lines.append)
         self._on_token = on_token
+        self.mask = mask
+        self.functions: Functions | None = None
+        self.spent = Usage()
+
+    def nested(self, idempotency_key: str) -> Call:
+        """For calling another function of the agent: the same log, no context, nothing streamed."""
+        call = Call(agent=self.agent, idempotency_key=idempotency_key, model=self.model, mask=self.mask)
+        call.log_lines, call.logger = self.log_lines, self.logger
+        return call
+
+    def spend(self, usage: Usage) -> None:
+        """Count what a model has used, also where the call fails later."""
+        self.spent += usage
 
     def emit(self, token: str) -> None:
         """Stream a piece of text to whoever follows the run."""
@@ -172,7 +202,7 @@ class Function:
     """A function that agents may offer. `run(call, parameters)` gives a JSON object, or a promise of one.
 
     `reads(parameters, context)` is what it takes from the context by itself, beside its parameters, as JSON:
-    results are reused only where it is the same.
+    results are reused only where it is the same. One that `asks_model` for its whole work is no tool of a model.
     """
 
     name: str
@@ -182,6 +212,7 @@ class Function:
     aliases: tuple[str, ...] = ()
     description: str = ""
     reads: Reads | None = None
+    asks_model: bool = False
 
     def known_parameters(self) -> set[str]:
         """Every name by which a parameter may be given, aliases included."""
@@ -192,6 +223,22 @@ class Function:
         given = self.parameters.model_fields[field].validation_alias
         aliases = given.choices if isinstance(given, AliasChoices) else [given]
         return list(dict.fromkeys([field, *(name for name in aliases if isinstance(name, str))]))
+
+
+class Functions(Protocol):
+    """The functions of a call's agent, called where functions of their kind run."""
+
+    def find(self, name: str) -> Function:
+        """The one of that name or alias. Raises `FunctionNotFound` with what the agent offers."""
+        ...
+
+    async def call(self, function: Function, call: Call, parameters: Mapping[str, Any]) -> Result | AgentError:
+        """Its result, or what it failed with. Raises only what ends the caller too. Cancelling stops it."""
+        ...
+
+
+def _line(level: str, message: str) -> LogLine:
+    return {"at": time.time(), "level": level, "message": message}
 
 
 def _formatted(message: str, args: tuple[object, ...]) -> str:

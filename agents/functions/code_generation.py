@@ -52,7 +52,12 @@ def materials_of(parameters: CodeGeneration, context: Mapping[str, Any]) -> tupl
     return relevant_results(_prompt(parameters), context) if parameters.include_context else ()
 
 
-@function("code_generation", description="Writes code for requirements, in a language and style", reads=materials_of)
+@function(
+    "code_generation",
+    description="Writes code for requirements, in a language and style",
+    reads=materials_of,
+    asks_model=True,
+)
 async def code_generation(call: Call, parameters: CodeGeneration) -> Result:
     """Returns `{code, explanation, language}` and the keys of `inference`.
 

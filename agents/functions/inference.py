@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import AliasChoices, Field, field_validator
 
 from agents.functions.base import EXPLICIT, Call, Parameters, Result
 from agents.functions.registry import function
 from agents.inference import complete
 from agents.providers.base import Completion, Material, Sampling
 from agents.quoting import relevant_results
+from agents.tools import NOT_CALLED, RULE, Toolbox
 
 MAX_TOKENS = "The longest answer, in tokens of the model (about four characters each); a longer one is cut off."
 TEMPERATURE = "How much the answer varies: 0 keeps to the likeliest words, 1 and more strays from them."
+MODEL = "Name of the model, or a list of names: the next is asked where one fails before its first word."
+TOOLS = "Other functions of the agent that the model may call; it gets their results, and they nothing of the context."
 INCLUDE_CONTEXT = "Send the results of earlier steps that share words with the request along, as material."
 
 
@@ -42,9 +45,11 @@ class Inference(Parameters):
         description="Texts at which the answer ends, at most 16; they are not part of it.",
     )
     model: str | list[str] | None = Field(
-        None,
-        json_schema_extra=EXPLICIT,
-        description="Name of the model, or a list of names: the next is asked where one fails before its first word.",
+        None, validation_alias=AliasChoices("model", "models"), json_schema_extra=EXPLICIT, description=MODEL
+    )
+    tools: list[str] = Field(default_factory=list, max_length=64, json_schema_extra=EXPLICIT, description=TOOLS)
+    max_tool_calls: int = Field(
+        10, ge=1, le=100, json_schema_extra=EXPLICIT, description="Calls of tools, all together, before the step fails."
     )
     output_schema: dict[str, Any] | None = Field(
         None,
@@ -64,22 +69,30 @@ def materials_of(parameters: Inference, context: Mapping[str, Any]) -> tuple[Mat
     return relevant_results(parameters.prompt, context) if parameters.include_context else ()
 
 
-@function("inference", description="Asks the agent's model; streams the text", reads=materials_of)
+@function("inference", description="Asks the agent's model; streams the text", reads=materials_of, asks_model=True)
 async def inference(call: Call, parameters: Inference) -> Result:
     """Returns `{text, tokens_generated, tokens_per_second, engine_used, provider, model, …}`.
 
-    Further `finish_reason`, `usage`; with a schema `object`; from a model that shows its thoughts
-    `reasoning`. Raises as `agents.inference.complete`.
+    Further `finish_reason`, `usage`; with a schema `object`; with tools `tool_calls`, as `Toolbox.record` has them,
+    and `tools` where they were not called; from a model that shows its thoughts `reasoning`; after models that failed
+    `fallbacks`. Raises as `agents.inference.complete`.
     """
-    return result_of(await ask(call, parameters))
+    toolbox = Toolbox.of(call, parameters.tools, parameters.max_tool_calls) if parameters.tools else None
+    completion = await _ask(call, parameters, toolbox)
+    result = result_of(completion)
+    if toolbox is not None:
+        result |= {"tool_calls": toolbox.record, "usage": call.spent.to_json()}
+        result |= {"tools": NOT_CALLED} if completion.provider == "offline" else {}
+    return result
 
 
-async def ask(call: Call, parameters: Inference) -> Completion:
+async def _ask(call: Call, parameters: Inference, toolbox: Toolbox | None) -> Completion:
     """Put the parameters, the agent's own words and the earlier results before the model."""
     schema = parameters.output_schema or call.output_schema
+    system = parameters.system_prompt if parameters.system_prompt is not None else instructions(call)
     completion = await complete(
         parameters.prompt,
-        system=parameters.system_prompt if parameters.system_prompt is not None else instructions(call),
+        system="\n\n".join(filter(None, (system, RULE))) if toolbox else system,
         materials=materials_of(parameters, call.context),
         llm=call.agent.llm,
         models=_models(call, parameters),
@@ -92,9 +105,13 @@ async def ask(call: Call, parameters: Inference) -> Completion:
         ),
         schema=schema,
         on_token=call.emit,
+        spend=call.spend,
+        toolbox=toolbox,
     )
     if completion.provider == "offline":
         call.logger.warning("no model is connected: the offline provider answered by extraction")
+    for failed in completion.fallbacks:
+        call.logger.warning("model %s failed, and the next was asked: %s", failed["model"], failed["error"])
     return completion
 
 
@@ -123,6 +140,8 @@ def result_of(completion: Completion) -> Result:
         result["object"] = completion.object
     if completion.reasoning:
         result["reasoning"] = completion.reasoning[:20_000]
+    if completion.fallbacks:
+        result["fallbacks"] = list(completion.fallbacks)
     return result
 
 

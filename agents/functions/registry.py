@@ -44,12 +44,14 @@ _all_loaded = False
 Run = TypeVar("Run", bound=Callable[..., Any])
 
 
-def function(name: str, *aliases: str, description: str = "", reads: Reads | None = None) -> Callable[[Run], Run]:
+def function(
+    name: str, *aliases: str, description: str = "", reads: Reads | None = None, asks_model: bool = False
+) -> Callable[[Run], Run]:
     """Register a function: `run(call: Call, parameters: SomeModel) -> dict`, plain or `async`.
 
     The parameter model is the annotation of the second argument. An `async` function runs in the event loop,
-    a plain one in a process of its own. `reads`: see `Function`. Raises `TypeError` without a model, `ValueError` for
-    a taken name.
+    a plain one in a process of its own. `reads`, `asks_model`: see `Function`. Raises `TypeError` without a
+    model, `ValueError` for a taken name.
     """
 
     def register(run: Run) -> Run:
@@ -62,6 +64,7 @@ def function(name: str, *aliases: str, description: str = "", reads: Reads | Non
                 is_async=inspect.iscoroutinefunction(run),
                 description=description or (inspect.getdoc(run) or "").partition("\n")[0],
                 reads=reads,
+                asks_model=asks_model,
             )
         )
         return run

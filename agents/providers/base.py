@@ -27,24 +27,62 @@ class Material:
 
 
 @dataclass(frozen=True, slots=True)
+class Tool:
+    """A function that a model may ask for; `parameters` is a JSON schema."""
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call that a model asks for; `arguments` as it wrote them, which should be a JSON object."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What a model said and asked for, and what it was told of each call, in the same order."""
+
+    text: str
+    calls: tuple[ToolCall, ...]
+    results: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
-    """A prompt with all that goes with it."""
+    """A prompt with all that goes with it; `rounds` came after it."""
 
     prompt: str
     system: str = ""
     materials: tuple[Material, ...] = ()
     sampling: Sampling = field(default_factory=Sampling)
     schema: dict[str, Any] | None = None
+    tools: tuple[Tool, ...] = ()
+    rounds: tuple[Round, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one answer; `cost` in the server's currency where it tells it. `estimated`: counted by us."""
+    """Tokens of answers; `cost` in US dollars, None where unknown. `estimated`: counted by us."""
 
     input_tokens: int = 0
     output_tokens: int = 0
     cost: float | None = None
     estimated: bool = False
+
+    def __add__(self, other: Usage) -> Usage:
+        costs = [cost for cost in (self.cost, other.cost) if cost is not None]
+        return Usage(
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            sum(costs) if costs else None,
+            self.estimated or other.estimated,
+        )
 
     def to_json(self) -> dict[str, Any]:
         record: dict[str, Any] = {
@@ -58,7 +96,11 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """An answer. `object` is the parsed answer where a schema was given; times in seconds."""
+    """An answer, unless it has `tool_calls`: then the model waits for what comes of them.
+
+    `object` is the parsed answer where a schema was given; times in seconds. `fallbacks` are the models that
+    failed before: `{model, error}`.
+    """
 
     text: str
     finish_reason: str
@@ -69,6 +111,8 @@ class Completion:
     reasoning: str = ""
     seconds: float = 0.0
     first_token_seconds: float | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    fallbacks: tuple[dict[str, str], ...] = ()
 
 
 def estimated_tokens(text: str) -> int:

@@ -12,7 +12,7 @@ import json
 import re
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -32,8 +32,8 @@ from agents.errors import (
     StreamCut,
 )
 from agents.http import CONNECT_SECONDS, shown_url, tls_context, typed_errors
-from agents.providers.base import Completion, Request, Usage, estimated_tokens
-from agents.providers.structured import instruction, read_object
+from agents.providers.base import Completion, Request, Round, ToolCall, Usage, estimated_tokens
+from agents.providers.structured import instruction
 from agents.quoting import fenced
 
 SILENCE_SECONDS = 300.0  # without a byte; the step's timeout usually comes first
@@ -58,6 +58,21 @@ class Server:
 
 
 @dataclass(slots=True)
+class _Asked:
+    """A call of a tool, as far as it has arrived."""
+
+    index: Any
+    id: str
+    name: str = ""
+    arguments: list[str] = field(default_factory=list)
+
+    def goes_on_with(self, piece: dict[str, Any], name: str) -> bool:
+        """Whether a piece belongs to this call. Servers tell calls apart by `index`, by `id`, or by a new name."""
+        index, id = piece.get("index"), piece.get("id")
+        return bool(self.index == index and (id == self.id if id else index is not None or not name))
+
+
+@dataclass(slots=True)
 class _Answer:
     """What has arrived so far."""
 
@@ -66,6 +81,7 @@ class _Answer:
     first_token_seconds: float | None = None
     text: list[str] = field(default_factory=list)
     reasoning: list[str] = field(default_factory=list)
+    asked: list[_Asked] = field(default_factory=list)
     size: int = 0
     finish_reason: str | None = None
     usage: dict[str, Any] | None = None
@@ -85,9 +101,9 @@ class _Answer:
 
     def _take_choice(self, choice: dict[str, Any]) -> None:
         part = choice.get("delta") or choice.get("message") or {}
-        text = _text_of(part.get("content")) if isinstance(part, dict) else ""
-        thought = _text_of(part.get("reasoning_content") or part.get("reasoning")) if isinstance(part, dict) else ""
-        text = text or _text_of(choice.get("text"))
+        part = part if isinstance(part, dict) else {}
+        thought = _text_of(part.get("reasoning_content") or part.get("reasoning"))
+        text = _text_of(part.get("content")) or _text_of(choice.get("text"))
         self.finish_reason = choice.get("finish_reason") or self.finish_reason
         if thought:
             self.reasoning.append(thought)
@@ -97,12 +113,28 @@ class _Answer:
             self.text.append(text)
             self.on_token(text)
         self.size += len(text) + len(thought)
+        pieces = part.get("tool_calls")
+        for piece in pieces if isinstance(pieces, list) else ():
+            self._take_call(piece if isinstance(piece, dict) else {})
         if self.size > ANSWER_CHARACTERS:
             raise AnswerTooLarge(f"the model's answer is longer than {ANSWER_CHARACTERS:,} characters")
 
+    def _take_call(self, piece: dict[str, Any]) -> None:
+        """Add a piece of a call, or a whole one; the first of a call has its name."""
+        function = piece.get("function")
+        function = function if isinstance(function, dict) else {}
+        name, arguments = str(function.get("name") or ""), function.get("arguments") or ""
+        asked = next((a for a in reversed(self.asked) if a.goes_on_with(piece, name)), None)
+        if asked is None:
+            asked = _Asked(piece.get("index"), str(piece.get("id") or f"call_{len(self.asked) + 1}"))
+            self.asked.append(asked)
+        asked.name = asked.name or name
+        asked.arguments.append(arguments if isinstance(arguments, str) else json.dumps(arguments))
+        self.size += len(asked.arguments[-1])
+
 
 async def complete(server: Server, request: Request, on_token: Callable[[str], None]) -> Completion:
-    """Ask the server, passing on text as it arrives.
+    """Ask the server, passing on text as it arrives. The answer is not held against the request's schema here.
 
     Raises `AnswerTooLarge`, `AuthenticationRefused`, `MalformedAnswer`, `ModelNotFound`, `RateLimited`,
     `RequestRefused`, `ServerError`, `ServerTimeout`, `ServerUnreachable`, `StreamCut`. Nothing is tried again
@@ -178,7 +210,7 @@ async def _read_whole(response: httpx2.Response, answer: _Answer) -> None:
     for data in lines or [text]:
         if not data.startswith("[DONE]"):
             answer.take(_parsed(data))
-    if not lines and not answer.text and answer.finish_reason is None and not answer.reasoning:
+    if not lines and answer.size == 0 and not answer.asked and answer.finish_reason is None:
         raise MalformedAnswer(f"the server's answer has no choices: {text[:120]!r}")
 
 
@@ -197,10 +229,10 @@ def _completion(server: Server, request: Request, answer: _Answer) -> Completion
         usage=_usage(answer, request, text),
         model=answer.model or server.model,
         provider="openai-compatible",
-        object=read_object(text, request.schema) if request.schema else None,
         reasoning="".join(answer.reasoning),
         seconds=time.monotonic() - answer.started,
         first_token_seconds=answer.first_token_seconds,
+        tool_calls=tuple(ToolCall(a.id, a.name, "".join(a.arguments)) for a in answer.asked),
     )
 
 
@@ -209,8 +241,10 @@ def _usage(answer: _Answer, request: Request, text: str) -> Usage:
     sent, received, cost = (told.get(name) for name in ("prompt_tokens", "completion_tokens", "cost"))
     if isinstance(sent, int) and isinstance(received, int):
         return Usage(sent, received, float(cost) if isinstance(cost, int | float) else None)
-    sent = estimated_tokens(request.system + fenced(request.materials) + request.prompt)
-    return Usage(sent, estimated_tokens(text + "".join(answer.reasoning)), estimated=True)
+    earlier = [piece for r in request.rounds for piece in (r.text, *(c.arguments for c in r.calls), *r.results)]
+    sent = estimated_tokens("".join([request.system, fenced(request.materials), request.prompt, *earlier]))
+    said = [text, *answer.reasoning, *(piece for asked in answer.asked for piece in asked.arguments)]
+    return Usage(sent, estimated_tokens("".join(said)), estimated=True)
 
 
 def _body(server: Server, request: Request) -> dict[str, Any]:
@@ -228,17 +262,40 @@ def _body(server: Server, request: Request) -> dict[str, Any]:
         "stream": True,
         "stream_options": {"include_usage": True},
     }
-    if request.schema:
+    if request.tools:
+        body["tools"] = [{"type": "function", "function": asdict(tool)} for tool in request.tools]
+    elif request.schema:  # not both: servers that hold the model to a form keep it from asking for tools
         form = {"name": "result", "schema": request.schema}
         body["response_format"] = {"type": "json_schema", "json_schema": form}
     return body | {name: value for name, value in wished.items() if value is not None}
 
 
-def _messages(request: Request) -> list[dict[str, str]]:
+def _messages(request: Request) -> list[dict[str, Any]]:
     system = [request.system, instruction(request.schema) if request.schema else ""]
     said = "\n\n".join(filter(None, system))
     asked = "\n\n".join(filter(None, (fenced(request.materials), request.prompt)))
-    return [{"role": "system", "content": said}] * bool(said) + [{"role": "user", "content": asked}]
+    opening = [{"role": "system", "content": said}] * bool(said) + [{"role": "user", "content": asked}]
+    return [*opening, *(message for earlier in request.rounds for message in _round(earlier))]
+
+
+def _round(earlier: Round) -> list[dict[str, Any]]:
+    calls = [
+        {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": _readable(call.arguments)}}
+        for call in earlier.calls
+    ]
+    told = zip(earlier.calls, earlier.results, strict=True)
+    return [
+        {"role": "assistant", "content": earlier.text or None, "tool_calls": calls},
+        *({"role": "tool", "tool_call_id": call.id, "content": result} for call, result in told),
+    ]
+
+
+def _readable(arguments: str) -> str:
+    """Arguments as a server can read them back; the model learns from the call's result that they were not JSON."""
+    try:
+        return arguments if isinstance(json.loads(arguments), dict) else "{}"
+    except (ValueError, RecursionError):
+        return "{}"
 
 
 def _without(body: dict[str, Any], complaint: str) -> dict[str, Any] | None:

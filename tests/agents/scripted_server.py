@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -111,3 +111,23 @@ def delta(content: str | None = None, finish: str | None = None, **more: Any) ->
 def usage(sent: int, received: int) -> dict[str, Any]:
     """The last chunk, with the usage."""
     return {"choices": [], "usage": {"prompt_tokens": sent, "completion_tokens": received}}
+
+
+def asks(*calls: dict[str, Any]) -> dict[str, Any]:
+    """A chunk with pieces of calls of tools; see `asked`."""
+    return delta(tool_calls=list(calls))
+
+
+def asked(name: str = "", arguments: Any = "", **more: Any) -> dict[str, Any]:
+    """A call of a tool, or a piece of one; `index` and `id` as the test wants them."""
+    return {
+        "type": "function",
+        **more,
+        "function": {"name": name, "arguments": arguments} if name else {"arguments": arguments},
+    }
+
+
+def turns(*answers: Sequence[Any]) -> Callable[[Exchange], None]:
+    """Streams one list of events after the other, the last one again and again."""
+    waiting = list(answers)
+    return lambda exchange: exchange.stream(*(waiting.pop(0) if len(waiting) > 1 else waiting[0]), "[DONE]")

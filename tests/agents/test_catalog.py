@@ -285,6 +285,7 @@ def test_a_spec_carries_the_rows_fields(file: Path) -> None:
         "max_concurrent_jobs": 3,
         "llm": {
             "model_name": "m", "api_endpoint": "http://localhost:8080/v1", "instruction": "i",
-            "temperature": 0.3, "max_tokens": 5, "timeout_seconds": 60.0, "max_retries": 2,
+            "temperature": 0.3, "max_tokens": 5, "timeout_seconds": 60.0, "max_retries": 2, "models": (),
+            "input_price_per_million": None, "output_price_per_million": None,
         },
     }  # fmt: skip

@@ -307,16 +307,77 @@ def test_cancelling_closes_the_connection() -> None:
         assert closed.wait(2)
 
 
-def test_the_next_model_is_asked_where_one_fails_before_its_first_text() -> None:
+def cut(exchange: Exchange) -> None:
+    exchange.stream(delta(None, reasoning_content="Let me see."), cut=True)
+
+
+@pytest.mark.parametrize(
+    ("fail", "code"),
+    [
+        (lambda exchange: exchange.reply(404, {"error": {"message": "model gone not found"}}), "ModelNotFound"),
+        (lambda exchange: exchange.reply(429, {"error": "slow down"}, {"Retry-After": "60"}), "RateLimited"),
+        (lambda exchange: exchange.reply(503, b"oops"), "ServerError"),
+        (cut, "StreamCut"),
+    ],
+)
+@pytest.mark.parametrize("name", ["model", "models"])
+def test_the_next_model_is_asked_where_one_fails_before_its_first_text(
+    name: str, fail: Callable[[Exchange], None], code: str
+) -> None:
     def respond(exchange: Exchange) -> None:
-        if exchange.json["model"] == "gone":
-            exchange.reply(404, {"error": {"message": "model gone not found"}})
-        else:
-            exchange.stream(*HELLO)
+        (fail if exchange.json["model"] == "gone" else lambda e: e.stream(*HELLO))(exchange)
 
     with scripted_server(respond) as server:
-        assert ask(server.url, model=["gone", "there"])["text"] == "Hello"
+        call = make_call(agent=agent_at(server.url))
+        result = ask(server.url, call, **{name: ["gone", "there", "unneeded"]})
+    assert (result["text"], result["model"]) == ("Hello", "scripted")
     assert [exchange.json["model"] for exchange in server.seen] == ["gone", "there"]
+    (failed,) = result["fallbacks"]
+    assert failed["model"] == "gone"
+    assert failed["error"].startswith(f"{code}: ")
+    assert "model gone failed" in call.log_lines[0]["message"]
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"), [(401, AuthenticationRefused), (403, AuthenticationRefused), (400, RequestRefused)]
+)
+def test_no_other_model_is_asked_where_it_would_be_refused_too(status: int, kind: type[AgentError]) -> None:
+    with scripted_server(lambda exchange: exchange.reply(status, {"error": "no"})) as server, pytest.raises(kind):
+        ask(server.url, models=["a", "b"])
+    assert len(server.seen) == 1
+
+
+def test_the_last_models_error_is_the_steps() -> None:
+    def respond(exchange: Exchange) -> None:
+        exchange.reply(503 if exchange.json["model"] == "a" else 429, {})
+
+    with scripted_server(respond) as server, pytest.raises(RateLimited):
+        ask(server.url, models=["a", "b"])
+
+
+@pytest.mark.parametrize(
+    ("llm", "asked"),
+    [
+        ({"model_name": "first", "models": ("second", "first", "third")}, ["first", "second", "third"]),
+        ({"model_name": None, "models": ("second", "third")}, ["second", "third"]),
+    ],
+)
+def test_an_agents_models_are_asked_in_turn_unless_the_step_names_one(llm: dict[str, Any], asked: list[str]) -> None:
+    with scripted_server(lambda exchange: exchange.reply(500, {})) as server:
+        for call in (
+            make_call(agent=agent_at(server.url, **llm)),
+            make_call(agent=agent_at(server.url, **llm), model="x"),
+        ):
+            with pytest.raises(ServerError):
+                ask(server.url, call)
+    assert [exchange.json["model"] for exchange in server.seen] == [*asked, "x"]
+
+
+def test_a_cost_that_the_server_tells_wins_over_the_agents_prices() -> None:
+    told = {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": 2, "cost": 0.0}}
+    with scripted_server(lambda exchange: exchange.stream(*HELLO[:3], told)) as server:
+        result = ask(server.url, make_call(agent=agent_at(server.url, input_price_per_million=5.0)))
+    assert result["usage"]["cost"] == 0.0
 
 
 def test_no_other_model_is_asked_after_text_was_streamed() -> None:

@@ -47,7 +47,7 @@ class Catalog:
         versions = self.workflows.get(workflow_id, {1: []})
         return versions.get(version or max(versions), [])
 
-    def parameter_problems(self, function_name, parameters):
+    def parameter_problems(self, function_name, parameters, agent_name):
         if parameters.get("max_tokens") == "many":
             return [{"path": "max_tokens", "message": "no", "severity": "error", "code": "invalid_parameter"}]
         unknown = [key for key in parameters if key == "promt"]

@@ -27,6 +27,7 @@ FLOORS: dict[int, list[str]] = {
         "agents/http.py",
         "agents/quoting.py",
         "agents/inference.py",
+        "agents/tools.py",
         "agents/providers/*",
         "agents/functions/*",
         "agents/text/*",

@@ -25,9 +25,11 @@ class Catalog(Protocol):
         """All functions that there are."""
         ...
 
-    def parameter_problems(self, function_name: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def parameter_problems(
+        self, function_name: str, parameters: Mapping[str, Any], agent_name: str
+    ) -> list[dict[str, Any]]:
         """What is wrong with literal parameters: `[{path, message, severity, code}]`, paths below
-        `parameters`."""
+        `parameters`. Some name other functions of the agent."""
         ...
 
     def workflow_ids(self) -> Iterable[str]:

@@ -25,7 +25,7 @@ def offer_problems(
     if isinstance(function, str) and function:
         if fault := _function_fault(agent, function, catalog):
             yield source.problem((*path, "function_name"), fault, "function_not_found")
-        yield from _parameter_problems(source, (*path, "parameters"), function, parameters, catalog)
+        yield from _parameter_problems(source, (*path, "parameters"), agent, function, parameters, catalog)
 
 
 def _function_fault(agent: str, function: str, catalog: Catalog) -> str:
@@ -40,11 +40,11 @@ def _function_fault(agent: str, function: str, catalog: Catalog) -> str:
 
 
 def _parameter_problems(
-    source: Source, path: Path, function: str, parameters: Any, catalog: Catalog
+    source: Source, path: Path, agent: str, function: str, parameters: Any, catalog: Catalog
 ) -> Iterator[Problem]:
     if not isinstance(parameters, dict) or function not in catalog.function_names():
         return
-    for found in catalog.parameter_problems(function, parameters):
+    for found in catalog.parameter_problems(function, parameters, agent):
         below = _parts(str(found["path"]))
         warning = found.get("severity") == "warning"
         yield source.problem((*path, *below), found["message"], found["code"], of_key=warning, warning=warning)
