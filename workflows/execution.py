@@ -153,7 +153,7 @@ async def attempt(
         on_token=stream.write,
         mask=ready.mask.text,
     )
-    footprint = Footprint()
+    footprint = None
     try:
         result, footprint = await run_function(
             ready.function, call, ready.parameters, step.timeout_seconds, world.helpers, require_lease
@@ -168,9 +168,8 @@ async def attempt(
     except LeaseLost:
         raise
     except Exception as error:
-        if footprint == Footprint():  # it came to no result, but what its models have used was used
-            footprint = Footprint(usage=_usage({"usage": call.spent.to_json()}))
-        return Failed(record_error(error, ready.mask), _masked_logs(footprint, call, ready.mask))
+        used = footprint or Footprint(usage=_usage({"usage": call.spent.to_json()}))
+        return Failed(record_error(error, ready.mask), _masked_logs(used, call, ready.mask))
 
 
 async def fall_back(
