@@ -1,13 +1,15 @@
-"""Counts over all runs and workers, for `/metrics`, the executor's metrics and readiness."""
+"""Counts over all runs and workers, for `/metrics`, the executor's metrics and readiness; what models have used."""
 
 from collections import Counter
+from datetime import datetime
 from typing import Any
 
-from django.db.models import Count
+from django.db.models import Count, QuerySet, Sum
 from django.utils import timezone
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
-from workflows.models import Run, Worker, Workflow
+from workflows.models import Run, StepResult, Worker, Workflow
+from workflows.models.run import USED_A_MODEL
 from workflows.states import RUN_ACTIVE, RunStatus
 
 
@@ -42,6 +44,30 @@ def executor_metrics() -> dict[str, Any]:
         "total_runs": sum(counts.values()),
         "queue_depth": queue_depth(),
         "workers": sum(live_workers().values()),
+    }
+
+
+def workflow_usage(workflow: Workflow, since: datetime | None = None) -> dict[str, Any]:
+    """What the workflow's runs have used, all or those created since: their number as ``runs``, tokens, cost in USD."""
+    created = {"created_at__gte": since} if since else {}
+    return _usage(Run.objects.filter(workflow=workflow, **created), "runs")
+
+
+def agent_usage(agent: str, since: datetime | None = None) -> dict[str, Any]:
+    """What the steps of the agent of that name have used, all or those begun since; ``steps`` asked a model."""
+    begun = {"started_at__gte": since} if since else {}
+    return _usage(StepResult.objects.filter(USED_A_MODEL, agent=agent, **begun), "steps")
+
+
+def _usage(rows: QuerySet[Any], counted: str) -> dict[str, Any]:
+    sums = {name: Sum(name, default=0) for name in ("input_tokens", "output_tokens", "cost")}
+    found = rows.order_by().aggregate(number=Count("pk"), **sums)
+    return {
+        counted: found["number"],
+        "input_tokens": found["input_tokens"],
+        "output_tokens": found["output_tokens"],
+        "total_tokens": found["input_tokens"] + found["output_tokens"],
+        "cost": found["cost"],
     }
 
 

@@ -181,3 +181,21 @@ def test_home_is_quiet_when_nothing_is_missing() -> None:
         shown = signed_in(superuser=True).get("/admin/").content.decode()
     assert "No model server" not in shown
     assert "No worker is alive" not in shown
+
+
+@pytest.mark.parametrize("permitted", [True, False])
+def test_workflow_and_agent_say_what_their_models_have_used_to_those_who_may_see_runs(permitted: bool) -> None:
+    sync_agents()
+    run = finished()
+    used = {"input_tokens": 1200, "output_tokens": 34, "cost": 0.0042}
+    Run.objects.update(**used)
+    StepResult.objects.update(**used)
+    pages = [
+        reverse("admin:workflows_workflow_change", args=[run.workflow_id]),
+        reverse("admin:agents_agent_change", args=[Agent.objects.get(name="content_creator").pk]),
+    ]
+    client = signed_in("workflows.view_workflow", "agents.view_agent", *(["workflows.view_run"] if permitted else []))
+    for page, counted in zip(pages, ("runs", "steps"), strict=True):
+        answer = client.get(page)
+        assert answer.status_code == 200
+        assert (f"1,234 tokens in 1 {counted}, $0.0042" in answer.content.decode()) is permitted

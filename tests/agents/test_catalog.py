@@ -289,3 +289,33 @@ def test_a_spec_carries_the_rows_fields(file: Path) -> None:
             "input_price_per_million": None, "output_price_per_million": None,
         },
     }  # fmt: skip
+
+
+def test_models_to_fall_back_on_and_prices_come_from_the_file(file: Path) -> None:
+    prices = "input_price_per_million: 0.5, output_price_per_million: 2"
+    rewrite(file, "model_name: m,", f"model_name: m, models: [n, o], {prices},")
+    assert sync(file).warnings == []
+    llm = catalog.agent("helper").llm
+    assert llm is not None
+    assert (llm.models, llm.input_price_per_million, llm.output_price_per_million) == (("n", "o"), 0.5, 2)
+
+
+@pytest.mark.parametrize("wrong", ["models: n", "models: ['']", "output_price_per_million: -1"])
+def test_senseless_models_and_prices_are_refused(file: Path, wrong: str) -> None:
+    rewrite(file, "model_name: m,", f"model_name: m, {wrong},")
+    with pytest.raises(AgentsFileError, match=r"agents\[0\]\.llm_config\."):
+        sync(file)
+
+
+def test_tools_are_checked_against_what_the_agent_offers(file: Path) -> None:
+    sync(file)
+    checks = catalog.Catalog()
+    named = {"prompt": "x", "tools": ["echo", "weather", "translate", "${context.more}", "ad"]}
+    found = {p["path"]: p["message"] for p in checks.parameter_problems("inference", named, "helper")}
+    assert list(found) == ["tools[1]", "tools[2]", "tools[4]"]
+    assert "does not offer 'weather'" in found["tools[1]"]
+    assert "asks a model itself" in found["tools[2]"]
+    assert checks.parameter_problems("inference", named, "nobody") == []
+    assert checks.parameter_problems("inference", {"tools": "${context.all}"}, "helper") == []
+    (problem,) = checks.parameter_problems("inference", {"tools": "echo"}, "helper")
+    assert problem["path"] == "tools"

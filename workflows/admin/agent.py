@@ -11,8 +11,8 @@ from django.http import HttpRequest
 
 from agents.admin import AgentAdmin as PlainAgentAdmin
 from agents.models import Agent
-from workflows import audit
-from workflows.admin.base import actor_of
+from workflows import audit, metrics
+from workflows.admin.base import actor_of, used
 from workflows.models import StepResult
 from workflows.states import StepStatus
 
@@ -22,6 +22,10 @@ admin.site.unregister(Agent)
 @admin.register(Agent)
 class AgentAdmin(PlainAgentAdmin):
     list_display = ["name", "role", "offered", "load", "enabled", "max_concurrent_jobs", "updated_at"]
+    readonly_fields = [*PlainAgentAdmin.readonly_fields, "used"]
+
+    def get_fields(self, request: HttpRequest, obj: Agent | None = None) -> list[str]:
+        return [*PlainAgentAdmin.fields, *(["used"] if request.user.has_perm("workflows.view_run") else [])]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Agent]:
         running = StepResult.objects.filter(status=StepStatus.RUNNING, superseded=False)
@@ -43,3 +47,7 @@ class AgentAdmin(PlainAgentAdmin):
     @display(description="steps under way", ordering="running")
     def load(self, agent: Agent) -> int:
         return getattr(agent, "running", 0)
+
+    @display(description="used by its models")
+    def used(self, agent: Agent) -> str:
+        return used(metrics.agent_usage(agent.name), "steps")

@@ -11,8 +11,8 @@ from django.urls import reverse
 
 from agents.catalog import agents, functions_of
 from agents.functions import registry
-from workflows import publishing
-from workflows.admin.base import actor_of
+from workflows import metrics, publishing
+from workflows.admin.base import actor_of, used
 from workflows.admin.draft import definition_of, place, step_values, workflow_values
 from workflows.admin.forms import Choices, StepForm, StepForms, WorkflowForm
 from workflows.catalog import Catalog
@@ -110,11 +110,16 @@ def edit(
         "may_save": may_save,
         "may_run": may_run and workflow is not None and workflow.archived_at is None,
         "yaml": to_yaml(workflow.current.parsed) if workflow and workflow.current else "",
+        "used": _used(workflow) if workflow and request.user.has_perm("workflows.view_run") else "",
         "versions": workflow.versions.defer("definition")[:VERSIONS_SHOWN] if workflow else [],
         "functions": _function_help(),
         "offers": {spec.name: sorted(functions_of(spec)) for spec in agents()},
     }
     return TemplateResponse(request, "admin/workflows/workflow/edit.html", context)
+
+
+def _used(workflow: Workflow) -> str:
+    return used(metrics.workflow_usage(workflow), "runs")
 
 
 def _stored(request: HttpRequest, workflow: Workflow, warnings: list[Problem]) -> HttpResponse:

@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Set
+from collections.abc import Collection, Set
 from typing import Any, ClassVar
 
 from django.db.models import Q
@@ -17,11 +17,11 @@ from agents.functions import registry
 from agents.functions.base import ALWAYS_OFFERED, AgentSpec
 from agents.inference import model_connected
 from agents.models import Agent
-from workflows import engine_thread
-from workflows.api.answers import AgentAnswer, AgentSystem, CallAnswer
+from workflows import engine_thread, metrics
+from workflows.api.answers import AgentAnswer, AgentSystem, AgentUsage, CallAnswer
 from workflows.api.base import Endpoint
 from workflows.api.pagination import Listing
-from workflows.api.requests import CallRequest
+from workflows.api.requests import CallRequest, UsageQuery
 from workflows.errors import Stopping
 from workflows.models import StepResult
 
@@ -45,7 +45,9 @@ class AgentViewSet(Endpoint):
         "retrieve": "agents.view_agent",
         "system_status": "agents.view_agent",
         "execute": "workflows.add_run",
+        "usage": "workflows.view_run",
     }
+    query_names: ClassVar[dict[str, Collection[str]]] = {"usage": ("since",)}
 
     def list(self, request: Request) -> Response:
         """All agents, disabled ones too; those that the file no longer has are left out."""
@@ -72,6 +74,13 @@ class AgentViewSet(Endpoint):
             "model_connected": model_connected(),
         }
         return Response(body)
+
+    @extend_schema(parameters=[AGENT, UsageQuery], responses=AgentUsage)
+    @action(detail=True)
+    def usage(self, request: Request, agent: str) -> Response:
+        """Tokens and cost of its steps in all workflows, all together; those of failed attempts too."""
+        name, since = _agent(agent).name, self.query(UsageQuery).get("since")
+        return Response({"agent": name, "since": since, **metrics.agent_usage(name, since)})
 
     @extend_schema(parameters=[AGENT], request=CallRequest, responses=CallAnswer)
     @action(detail=True, methods=["post"])

@@ -18,6 +18,22 @@ class Usage(Answer):
     cost = serializers.FloatField()
 
 
+class WorkflowUsage(Usage):
+    """What the models of a workflow's runs have used."""
+
+    workflow_id = serializers.CharField()
+    since = serializers.DateTimeField(allow_null=True)
+    runs = serializers.IntegerField(help_text="Runs that count here.")
+
+
+class AgentUsage(Usage):
+    """What the models of an agent's steps have used."""
+
+    agent = serializers.CharField(help_text="Its name.")
+    since = serializers.DateTimeField(allow_null=True)
+    steps = serializers.IntegerField(help_text="Steps that count here: those that asked a model.")
+
+
 class RunStatusAnswer(Answer):
     """How far a run is."""
 

@@ -1,4 +1,4 @@
-"""Running a workflow, and asking for its newest run: status, result, cancel."""
+"""Running a workflow, and asking for its newest run: status, result, cancel; and what all its runs have used."""
 
 import uuid
 from collections.abc import Collection
@@ -13,11 +13,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.settings import api_settings
 
-from workflows import engine_thread, follow, publishing, runs
-from workflows.api.answers import Accepted, Cancelled, RunResult, RunStatusAnswer
+from workflows import engine_thread, follow, metrics, publishing, runs
+from workflows.api.answers import Accepted, Cancelled, RunResult, RunStatusAnswer, WorkflowUsage
 from workflows.api.base import Endpoint
 from workflows.api.parsers import JSONParser
-from workflows.api.requests import ExecuteAsyncRequest, ExecuteRequest, ExecutionQuery
+from workflows.api.requests import ExecuteAsyncRequest, ExecuteRequest, ExecutionQuery, UsageQuery
 from workflows.api.serializers import workflow_status
 from workflows.api.starting import IDEMPOTENCY_KEY, REPLAYED, accepted, start_once
 from workflows.api.stream import EventStreamRenderer, stream_response, wants_stream
@@ -43,11 +43,13 @@ class Executions(Endpoint):
         "status": "workflows.view_run",
         "result": "workflows.view_run",
         "cancel": "workflows.change_run",
+        "usage": "workflows.view_run",
     }
     query_names: ClassVar[dict[str, Collection[str]]] = {
         "status": ("execution_id",),
         "result": ("execution_id",),
         "cancel": ("execution_id",),
+        "usage": ("since",),
     }
 
     @extend_schema(
@@ -108,6 +110,14 @@ class Executions(Endpoint):
         workflow = publishing.current(workflow_id)
         run = self._run_of(workflow, workflow.runs.active())
         return Response(cancelled_body(workflow_id, run, self.actor))
+
+    @extend_schema(parameters=[UsageQuery], responses=WorkflowUsage)
+    @action(detail=True)
+    def usage(self, request: Request, workflow_id: str) -> Response:
+        """Tokens and cost of its runs, all together; those of failed attempts too."""
+        since = self.query(UsageQuery).get("since")
+        used = metrics.workflow_usage(publishing.current(workflow_id), since)
+        return Response({"workflow_id": workflow_id, "since": since, **used})
 
     def _settled(self, run: Run, request: Request) -> HttpResponseBase:
         """The answer to `execute`, once there is one."""

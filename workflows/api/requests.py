@@ -61,6 +61,12 @@ class ExecutionQuery(StrictSerializer):
     execution_id = serializers.UUIDField(required=False)
 
 
+class UsageQuery(StrictSerializer):
+    """From when on; default: all that there is."""
+
+    since = serializers.DateTimeField(required=False, help_text="Runs created, or steps begun, since; ISO 8601.")
+
+
 class ContextQuery(StrictSerializer):
     """Where in a run."""
 

@@ -15,6 +15,9 @@ from workflows.models.worker import Worker
 from workflows.models.workflow import Workflow, WorkflowVersion, parsed_version
 from workflows.states import RUN_ACTIVE, RUN_ENDED, RunStatus, StepStatus
 
+USED_A_MODEL = Q(input_tokens__gt=0) | Q(output_tokens__gt=0) | Q(cost__gt=0)
+"""Step results on the way to which a model was asked."""
+
 
 def new_run_id() -> uuid.UUID:
     """A UUID version 7 (RFC 9562): 48 bits of Unix milliseconds, then random bits; sorts by time."""
@@ -201,6 +204,12 @@ class StepResult(models.Model):
         ]
         indexes = [
             models.Index(fields=["run"], name="step_result_asked", condition=Q(kind="approval", status="waiting")),
+            # All that a sum of usage reads: the rows are large.
+            models.Index(
+                fields=["agent", "started_at", "input_tokens", "output_tokens", "cost"],
+                name="step_usage",
+                condition=USED_A_MODEL,
+            )
         ]
 
     def __str__(self) -> str:
