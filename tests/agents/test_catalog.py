@@ -294,7 +294,7 @@ def test_a_spec_carries_the_rows_fields(file: Path) -> None:
 def test_models_to_fall_back_on_and_prices_come_from_the_file(file: Path) -> None:
     prices = "input_price_per_million: 0.5, output_price_per_million: 2"
     rewrite(file, "model_name: m,", f"model_name: m, models: [n, o], {prices},")
-    assert sync(file).warnings == []
+    assert not any("unknown key" in str(warning) for warning in sync(file).warnings)
     llm = catalog.agent("helper").llm
     assert llm is not None
     assert (llm.models, llm.input_price_per_million, llm.output_price_per_million) == (("n", "o"), 0.5, 2)
