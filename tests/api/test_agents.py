@@ -67,6 +67,7 @@ def test_a_call_that_hangs_is_stopped(api: Api, monkeypatch: pytest.MonkeyPatch)
         ({"function": "nothing"}, 400, "FunctionNotFound"),
         ({"function": "add", "parameters": {"a": "x", "b": 2}}, 400, "InvalidParameters"),
         ({"function": "add", "parameters": [1]}, 400, "InvalidRequest"),
+        ({"function": "inference", "parameters": {"prompt": "x", "tools": ["ecko"]}}, 400, "InvalidParameters"),
         ({"function": "echo", "params": {}}, 400, "InvalidRequest"),
         ({}, 400, "InvalidRequest"),
     ],
