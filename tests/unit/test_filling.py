@@ -1,7 +1,7 @@
 """`params` in strings: what becomes a value, what stays an expression, and that no value ever becomes one."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from workflows.errors import ExpressionError
@@ -127,5 +127,6 @@ JSON = st.recursive(
 
 @settings(deadline=None)
 @given(JSON)
+@example(-(2**63))
 def test_a_literal_is_its_value(value):
     assert compile(literal(value)).evaluate({}) == value
