@@ -70,9 +70,6 @@ def escape(value: Any) -> Any:
     return [escape(item) for item in value] if isinstance(value, list) else value
 
 
-LEAST = -(2**63)
-
-
 def literal(value: Any) -> str:
     """The value as CEL writes it; negative numbers in brackets, since `-` may stand before them."""
     if isinstance(value, str):
@@ -81,8 +78,6 @@ def literal(value: Any) -> str:
         return f"[{', '.join(map(literal, value))}]"
     if isinstance(value, dict):
         return f"{{{', '.join(f'{literal(key)}: {literal(item)}' for key, item in value.items())}}}"
-    if value == LEAST and isinstance(value, int):
-        return f"({value + 1} - 1)"  # CEL reads the number first, and then the sign
     written = json.dumps(value)
     return f"({written})" if written.startswith("-") else written
 

@@ -62,7 +62,7 @@ def _key(key: Any) -> str:
 def _scalar(value: Any) -> Any:
     match value:
         case int():
-            if value.bit_length() > INT_BITS:
+            if not -(2**INT_BITS) <= value < 2**INT_BITS:
                 raise NotJson(f"the number {value} is beyond 64 bits")
             return value
         case float():
