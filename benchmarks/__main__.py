@@ -31,7 +31,8 @@ def main() -> None:
     for name, environment in stores.items():
         with console.status(f"Measuring on {name} …"), tempfile.TemporaryDirectory() as folder:
             common = {"KOLOSAL_DATA_DIR": folder, "KOLOSAL_PORT": "8199", **environment}
-            figures[name] = _run("benchmarks.steps", REPEATS, common) | _run("benchmarks.latency", RUNS, common)
+            figures[name] = _run("benchmarks.steps", REPEATS, common)
+            figures[name] |= _run("benchmarks.blocks", REPEATS, common) | _run("benchmarks.latency", RUNS, common)
     console.print(_table(figures, list(stores)))
     path = Path(os.environ.get("KOLOSAL_DATA_DIR", "data")) / "benchmarks.json"
     path.parent.mkdir(parents=True, exist_ok=True)
