@@ -97,7 +97,7 @@ def _unlisted(definition: Definition, actor: str) -> Workflow:
         name=definition.name,
         description=definition.description,
         tags=list(definition.tags),
-        total_steps=len(definition.steps),
+        total_steps=definition.total_steps,
         archived_at=timezone.now(),
     )
     workflow.current = WorkflowVersion.objects.create(

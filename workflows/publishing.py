@@ -5,7 +5,8 @@ from django.utils import timezone
 
 from workflows import audit, runs
 from workflows.catalog import Catalog
-from workflows.definitions import Definition, check, checksum, read_object, to_dict
+from workflows.definitions import Definition, FunctionStep, check, checksum, read_object, to_dict, tree, walk
+from workflows.definitions.models import BaseStep
 from workflows.errors import VersionConflict, WorkflowExists, WorkflowNotFound
 from workflows.models import Step, Workflow, WorkflowVersion
 
@@ -138,24 +139,24 @@ def _add_version(workflow: Workflow, definition: Definition, number: int, actor:
 
 
 def _mirror(workflow: Workflow, definition: Definition) -> list[Step]:
-    rows = []
-    for position, (step, written) in enumerate(zip(definition.steps, to_dict(definition)["steps"], strict=True)):
-        rule = step.precondition if isinstance(step.precondition, str) else ""
-        own = STEP_COLUMNS | ({"precondition"} if rule else set())
-        rows.append(
-            Step(
-                workflow=workflow,
-                position=position,
-                step_id=step.step_id,
-                name=step.step_name or "",
-                agent=getattr(step, "agent_id", ""),
-                function=getattr(step, "function_name", ""),
-                parameters=getattr(step, "parameters", {}),
-                timeout_seconds=getattr(step, "timeout_seconds", 60),
-                max_retries=getattr(step, "max_retries", 0),
-                continue_on_failure=step.continue_on_failure,
-                precondition=rule,
-                options={key: value for key, value in written.items() if key not in own},
-            )
-        )
-    return rows
+    """A row for each step of the definition, in its order, those inside blocks too."""
+    return [_row(workflow, position, step) for position, step in enumerate(walk(definition.steps))]
+
+
+def _row(workflow: Workflow, position: int, step: BaseStep) -> Step:
+    rule = step.precondition if isinstance(step.precondition, str) else ""
+    row = Step(
+        workflow=workflow,
+        position=position,
+        step_id=step.step_id,
+        name=step.step_name or "",
+        continue_on_failure=step.continue_on_failure,
+        precondition=rule,
+    )
+    options = tree.own(to_dict(step))
+    if isinstance(step, FunctionStep):
+        row.agent, row.function, row.parameters = step.agent_id, step.function_name, step.parameters
+        row.timeout_seconds, row.max_retries = step.timeout_seconds, step.max_retries
+    elsewhere = STEP_COLUMNS | ({"precondition"} if rule else set())
+    row.options = {key: value for key, value in options.items() if key not in elsewhere}
+    return row

@@ -51,7 +51,7 @@ document.addEventListener("DOMContentLoaded", () => {
 
   function entitle(step) {
     step.querySelector("[data-title]").textContent = input(step, "step_id").value || "New step";
-    const parts = [input(step, "agent_id").value, input(step, "function_name").value];
+    const parts = [step.dataset.block, input(step, "agent_id").value, input(step, "function_name").value];
     step.querySelector("[data-subtitle]").textContent = parts.filter(Boolean).join(" · ");
   }
 

@@ -152,6 +152,96 @@ def test_emptied_fields_go_from_the_definition(editor: Client) -> None:
     assert definition["steps"] == [step()]
 
 
+BLOCKS: list[dict[str, Any]] = [
+    step("write", generate=True),
+    {
+        "step_id": "gate",
+        "step_name": "Gate",
+        "if": "input.x == 1",
+        "then": [step("a")],
+        "else": [],
+        "metadata": {"k": 1},
+    },
+    {
+        "step_id": "sort",
+        "switch": "input.kind",
+        "cases": {"1": [step("b")], "yes": [step("c")]},
+        "default": [step("d")],
+    },
+    {"step_id": "all", "for_each": "input.list", "as": "page", "steps": [step("e", parameters={"message": "${page}"})]},
+    {
+        "step_id": "again",
+        "while": "input.x == 1",
+        "steps": [step("f")],
+        "max_iterations": 3,
+        "continue_on_failure": True,
+    },
+    {"step_id": "both", "parallel": {"one": [step("g")], "two": [{"step_id": "w", "wait": {"seconds": 5}}]}},
+    {"step_id": "child", "workflow": "other", "input": {"x": "${input.x}"}, "precondition": "input.x == 1"},
+    {"step_id": "pause", "wait": {"until": "2026-01-31T09:30:00Z"}, "depends_on": ["gate"]},
+    {"step_id": "ask", "approval": {"prompt": "Right?\n\nReally?", "options": ["yes", "no"]}},
+    {"step_id": "paid", "wait_for": {"event": "paid", "timeout_seconds": 60}},
+]
+
+
+def with_blocks() -> Workflow:
+    workflow(step(), workflow_id="other")
+    return workflow(*BLOCKS)
+
+
+def test_a_form_of_blocks_that_nobody_touched_makes_no_version(editor: Client) -> None:
+    stored = with_blocks()
+    page = editor.get(change(stored))
+    rows = page.context["editor"].steps.forms
+    assert [row.block for row in rows] == [
+        "", "if", "switch", "for_each", "while", "parallel", "workflow", "wait", "approval", "wait_for"
+    ]  # fmt: skip
+    assert 'data-block="for_each"' in page.content.decode()
+    answer = editor.post(change(stored), sent_again(editor, stored))
+    again = publishing.current("article")
+    assert answer.status_code == 302
+    assert again.current is not None
+    assert (again.current.number, again.definition) == (1, stored.definition)
+    assert [list(each) for each in again.definition["steps"]] == [list(each) for each in BLOCKS]
+
+
+def test_a_block_is_changed_in_its_other_fields(editor: Client) -> None:
+    stored = with_blocks()
+    sent = sent_again(editor, stored) | {
+        "steps-3-other": "for_each: input.all\nsteps: [{step_id: e, agent_id: content_creator, function_name: echo}]",
+        "steps-4-step_name": "Once more",
+        "steps-5-other": "wait: {seconds: 1}",
+    }
+    editor.post(change(stored), sent)
+    steps = publishing.current("article").definition["steps"]
+    assert steps[3] == {"step_id": "all", "for_each": "input.all", "steps": [step("e")]}
+    assert steps[4] == BLOCKS[4] | {"step_name": "Once more"}
+    assert steps[5] == {"step_id": "both", "wait": {"seconds": 1}}
+
+
+def test_a_new_row_may_be_a_block(editor: Client) -> None:
+    editor.post(ADD, form({"step_id": "pause", "other": "wait: {seconds: 1}"}))
+    assert publishing.current("article").definition["steps"] == [{"step_id": "pause", "wait": {"seconds": 1}}]
+
+
+def test_problems_inside_a_block_are_said_at_its_row(editor: Client) -> None:
+    inner = "{step_id: i, agent_id: content_creater, function_name: echo}"
+    rows = [
+        {"step_id": "loop", "other": f"for_each: input.x +\nsteps: [{inner}]"},
+        {"step_id": "gate", "other": f"if: input.x\nthen: [{inner.replace('er,', 'or,').replace('i,', 'j,')}, 5]"},
+        ECHO | {"step_id": "two", "other": "wait: {seconds: 1}"},
+        {"step_id": "slow", "timeout_seconds": "5", "other": "wait: {seconds: 1}"},
+    ]
+    shown = editor.post(ADD, form(*rows)).context["editor"]
+    assert not Workflow.objects.exists()
+    loop, gate, two, slow = (row.errors for row in shown.steps.forms)
+    assert "for_each: " in str(loop["other"])
+    assert "steps[0].agent_id: there is no agent" in str(loop["other"]).replace("&quot;", '"')
+    assert "then[1]: this must be an object" in str(gate["other"])
+    assert set(two) == {"agent_id"}
+    assert set(slow) == {"timeout_seconds"}
+
+
 def test_a_change_of_somebody_else_is_not_overwritten(editor: Client) -> None:
     stored = workflow()
     mine = sent_again(editor, stored, workflow_name="Mine")

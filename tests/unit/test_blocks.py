@@ -3,12 +3,14 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 from tests.unit.test_definitions import JSON, Catalog, step, workflow
 from workflows.definitions import (
     check,
     check_generated,
     checksum,
+    json_schema,
     read_json,
     read_object,
     read_yaml,
@@ -538,3 +540,13 @@ def test_cases_are_text_however_they_are_written():
     assert list(switch.cases) == ["1", "true", "~", "1.50", "2024-01-01", "x"]
     in_json = read_json('{"workflow_id":"w","steps":[{"step_id":"s","switch":"1","cases":{"1":[]}}]}')
     assert [p.path for p in check(in_json).problems] == ['steps[0].cases["1"]']
+
+
+VALIDATOR = Draft202012Validator(json_schema())
+
+
+@settings(max_examples=30, deadline=None)
+@given(NESTS)
+def test_the_json_schema_accepts_any_nest_of_blocks(steps):
+    assert VALIDATOR.is_valid(workflow(*steps))
+    assert not VALIDATOR.is_valid(workflow(*steps, {"step_id": "b", "if": "true", "wait": {"seconds": 1}}))

@@ -10,6 +10,8 @@ from agents.models import Agent
 from tests.engines import and_close, in_engine, until
 from tests.factories import make_definition, make_workflow, results, statuses, step
 from workflows import publishing, runs
+from workflows.catalog import Catalog
+from workflows.definitions import check, read_object
 from workflows.engine import Engine
 from workflows.errors import DefinitionError, VersionConflict, VersionNotFound, WorkflowNotFound
 from workflows.models import Event, Run, Workflow, WorkflowVersion
@@ -49,6 +51,52 @@ def test_a_run_under_way_goes_on_with_the_definition_that_it_started_with() -> N
     assert (run.status, run.version.number, run.total_steps) == ("completed", 1, 2)
     assert (results(run)["b"]["echo"], set(statuses(run))) == ("old", {"a", "b"})
     assert publishing.current("sample").total_steps == 3
+
+
+def nested(*inner: dict) -> list[dict]:
+    return [step("a"), {"step_id": "gate", "if": "input.x", "then": list(inner), "metadata": {"k": 1}}]
+
+
+def test_rows_mirror_the_steps_inside_blocks_too() -> None:
+    made = make_workflow(*nested(step("b", max_retries=7), {"step_id": "c", "wait": {"seconds": 1}}))
+    rows = [(row.position, row.step_id, row.agent, row.function, row.max_retries) for row in made.steps.all()]
+    assert rows == [
+        (0, "a", "tester", "echo", 3),
+        (1, "gate", "", "", 3),
+        (2, "b", "tester", "echo", 7),
+        (3, "c", "", "", 3),
+    ]
+    options = {row.step_id: row.options for row in made.steps.all()}
+    assert options["gate"] == {"if": "input.x", "metadata": {"k": 1}}
+    assert options["c"] == {"wait": {"seconds": 1}}
+    assert made.current is not None
+    assert (made.total_steps, made.current.total_steps) == (3, 3)
+
+
+def test_a_workflow_may_name_those_that_are_stored_and_run_it_not() -> None:
+    def faults(*steps: dict, workflow_id: str = "sample") -> list[tuple[str, str]]:
+        source = read_object({"workflow_id": workflow_id, "steps": list(steps)})
+        return [(problem.code, problem.message) for problem in check(source, Catalog()).problems]
+
+    def child(step_id: str, name: str, **fields: object) -> dict:
+        return {"step_id": step_id, "workflow": name, **fields}
+
+    make_workflow(child("a", "second"), workflow_id="first")
+    make_workflow(*nested(child("b", "third", version=1)), workflow_id="second")
+    make_workflow(child("c", "sample"), workflow_id="third")
+    publishing.revise("third", make_definition(step("c"), workflow_id="third"), actor="ann")
+    assert faults(child("a", "second", version=1)) == [
+        ("child_cycle", "a workflow can't run itself, and this one would: sample → second → third → sample")
+    ]
+    assert faults(child("a", "third")) == []
+    assert faults(child("a", "third", version=3)) == [
+        ("version_not_found", 'workflow "third" has no version 3; its newest is 2')
+    ]
+    assert faults(child("a", "thirt")) == [
+        ("workflow_not_found", 'there is no workflow "thirt"; did you mean "third"?')
+    ]
+    publishing.archive("third", actor="ann")
+    assert [code for code, _ in faults(child("a", "third"))] == ["workflow_not_found"]
 
 
 def test_a_run_that_was_queued_before_a_change_keeps_its_definition() -> None:

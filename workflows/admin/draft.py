@@ -66,7 +66,7 @@ def _merged(
     values = dict(written)
     if "other" in form.cleaned_data:
         other = form.cleaned_data["other"]
-        for key in [key for key in values if key not in keys and key != "steps" and key not in other]:
+        for key in [key for key in values if key not in keys and key not in other]:
             del values[key]
         values |= other
     elsewhere = form.cleaned_data.get("other", {})
@@ -104,7 +104,7 @@ def _show(target: forms.Form, path: str, problem: Problem) -> None:
     if key in target.fields and key not in {"other", "origin", "position", "remove", "version", "note"}:
         message = f"{rest.rstrip(']')}: {problem.message}" if rest else problem.message
         target.add_error(key, message)
-    elif key and key != "steps":
+    elif key and (key != "steps" or isinstance(target, StepForm)):
         target.add_error("other", f"{path}: {problem.message}")
     else:
         target.add_error(None, problem.message)

@@ -6,6 +6,7 @@ from django import forms
 
 from workflows.admin.fields import OpenChoice, StructureField
 from workflows.definitions import Definition, FunctionStep
+from workflows.definitions.models import BLOCKS
 from workflows.models import Run
 
 Choices = list[tuple[str, str]]
@@ -72,7 +73,8 @@ class StepForm(forms.Form):
         widget=_lines(3),
         label="Other fields",
         help_text="YAML or JSON: description, depends_on, validation, result_processor, fallback, retry, "
-        "cache, output_schema, llm_name, metadata.",
+        "cache, output_schema, llm_name, generate, metadata. A block has its keys here, and no agent: "
+        f"{', '.join(BLOCKS)}.",
     )
 
     def __init__(self, *args: Any, agents: Choices, functions: Choices, **kwargs: Any) -> None:
@@ -81,6 +83,11 @@ class StepForm(forms.Form):
             field = self.fields[name]
             assert isinstance(field, OpenChoice)
             field.offer(choices, str(self[name].value() or ""))
+
+    @property
+    def block(self) -> str:
+        """The key that makes the step a block, as it was stored; empty for a function."""
+        return next((key for key in self.initial.get("other", ()) if key in BLOCKS), "")
 
     @property
     def starts_open(self) -> bool:

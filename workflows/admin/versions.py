@@ -15,7 +15,7 @@ from workflows import publishing
 from workflows.admin.base import actor_of, readable
 from workflows.admin.forms import RestoreForm
 from workflows.definitions import Differences, compare
-from workflows.definitions.differences import ABSENT, FieldChange
+from workflows.definitions.differences import ABSENT, FieldChange, StepMove
 from workflows.definitions.problems import written
 from workflows.errors import DefinitionError, VersionConflict, VersionNotFound
 from workflows.models import Workflow, WorkflowVersion
@@ -37,15 +37,7 @@ def rows_of(found: Differences) -> list[Row]:
         *_field_rows("", found.fields),
         *(Row(place.step_id, "step added", None, readable(place.step)) for place in found.added),
         *(Row(place.step_id, "step removed", readable(place.step), None) for place in found.removed),
-        *(
-            Row(
-                move.step_id,
-                "step moved",
-                _place(move.before, move.inside_before),
-                _place(move.after, move.inside_after),
-            )
-            for move in found.moved
-        ),
+        *(Row(move.step_id, "step moved", *_places(move)) for move in found.moved),
         *(row for change in found.changed for row in _field_rows(change.step_id, change.fields)),
     ]
 
@@ -57,6 +49,10 @@ def _field_rows(step_id: str, changes: list[FieldChange]) -> Iterator[Row]:
 
 def _shown(value: Any) -> str | None:
     return None if value is ABSENT else readable(value)
+
+
+def _places(move: StepMove) -> tuple[str, str]:
+    return _place(move.before, move.inside_before), _place(move.after, move.inside_after)
 
 
 def _place(index: int, inside: str) -> str:

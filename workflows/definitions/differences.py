@@ -151,11 +151,8 @@ def _placed(steps: Steps, inside: str = "") -> Iterator[tuple[str, StepPlace]]:
 
 
 def _own(step: Mapping[str, Any]) -> dict[str, Any]:
-    """The step without the steps inside it."""
-    kind = tree.kind_of(step)
-    lists = (*tree.LISTS.get(kind, ()), tree.NAMED.get(kind))
-    own = {key: value for key, value in step.items() if key not in lists}
-    return own | {"parallel": list(step["parallel"])} if kind == "parallel" else own
+    branches = {"parallel": list(step["parallel"])} if tree.kind_of(step) == "parallel" else {}
+    return tree.own(step) | branches
 
 
 def _without_steps(definition: Mapping[str, Any]) -> dict[str, Any]:

@@ -42,6 +42,13 @@ def branches(step: Written) -> Iterator[tuple[Path, Any]]:
             yield (key,), step[key]
 
 
+def own(step: Written) -> dict[str, Any]:
+    """The step without the steps inside it."""
+    kind = kind_of(step)
+    lists = (*LISTS.get(kind, ()), NAMED.get(kind))
+    return {key: value for key, value in step.items() if key not in lists}
+
+
 def objects(steps: Any) -> Iterator[tuple[int, dict[str, Any]]]:
     """The steps of a list that are objects at all, with their places."""
     for index, step in enumerate(steps if isinstance(steps, list) else ()):

@@ -6,7 +6,8 @@ from typing import Any, Self
 from django.db import models
 from django.db.models import Q
 
-from workflows.definitions.models import Definition
+from workflows.definitions import tree
+from workflows.definitions.models import CONTAINERS, Definition
 from workflows.errors import VersionNotFound, WorkflowNotFound
 from workflows.models.fields import JSONText
 
@@ -93,8 +94,8 @@ class WorkflowVersion(models.Model):
 
     @property
     def total_steps(self) -> int:
-        """Steps of the definition."""
-        return len(self.definition["steps"])
+        """Steps of the definition at any depth; blocks of other steps are none themselves."""
+        return sum(tree.kind_of(step) not in CONTAINERS for _, step in tree.walk(self.definition["steps"]))
 
     @property
     def parsed(self) -> Definition:

@@ -15,7 +15,7 @@ from workflows import inprocess
 from workflows.audit import EventRow
 from workflows.catalog import Catalog
 from workflows.changes import Change
-from workflows.definitions import Definition, Problem, check, read_file
+from workflows.definitions import Definition, FunctionStep, Problem, check, read_file, walk
 from workflows.errors import DefinitionError, InputInvalid
 from workflows.models import Run
 from workflows.results import result_body
@@ -24,6 +24,7 @@ COLOURS = {
     "completed": "green",
     "running": "cyan",
     "retrying": "yellow",
+    "waiting": "yellow",
     "skipped": "dim",
     "failed": "red",
     "timed_out": "red",
@@ -61,16 +62,32 @@ class Command(BaseCommand):
 
 
 class _Board:
-    """The table that is shown while the run goes on: a row a step, made from the events that were written."""
+    """The table that is shown while the run goes on, made from the events that were written.
+
+    It begins with a row for each step outside of blocks; those inside come when they begin.
+    """
 
     def __init__(self, definition: Definition) -> None:
         self._definition = definition
         self._rows: dict[str, dict[str, Any]] = {step.step_id: {"status": "pending"} for step in definition.steps}
+        self._who = {
+            step.step_id: step.agent_id if isinstance(step, FunctionStep) else step.kind
+            for step in walk(definition.steps)
+        }
 
     def follow(self, change: Change) -> None:
         for event in change.events:
-            if event.path in self._rows:
-                self._rows[event.path] |= _seen(event)
+            if _outermost(event.path) in self._rows and (seen := _seen(event)):
+                self._row(event.path).update(seen)
+
+    def _row(self, path: str) -> dict[str, Any]:
+        """The row of this path; a new one stands behind those of the same block."""
+        if path not in self._rows:
+            rows, block = list(self._rows.items()), _outermost(path)
+            last = max(place for place, (other, _) in enumerate(rows) if _outermost(other) == block)
+            rows.insert(last + 1, (path, {"status": "pending"}))
+            self._rows = dict(rows)
+        return self._rows[path]
 
     def table(self) -> Table:
         table = Table(title=self._definition.name, title_justify="left", expand=True)
@@ -79,20 +96,27 @@ class _Board:
         for name in ("tries", "ms"):
             table.add_column(name, justify="right")
         table.add_column("", ratio=1)
-        for step in self._definition.steps:
-            row = self._rows[step.step_id]
+        for path, row in self._rows.items():
             status = Text(row["status"], style=COLOURS.get(row["status"], ""))
             spent = f"{row['ms']:,.1f}" if "ms" in row else ""
             note = Text(row.get("note", ""), overflow="ellipsis")
-            table.add_row(step.step_id, step.agent_id, status, str(row.get("attempt", "")), spent, note)
+            who = row.get("agent") or self._who.get(path.rpartition(".")[2], "")
+            table.add_row(Text(path), who, status, str(row.get("attempt", "")), spent, note)
         return table
+
+
+def _outermost(path: str) -> str:
+    """The id of the outermost block on the path, or of the step itself."""
+    return path.partition(".")[0].partition("[")[0]
 
 
 def _seen(event: EventRow) -> dict[str, Any]:
     data = json.loads(event.data)
     match event.type:
         case "step_start":
-            return {"status": "running", "attempt": data["attempt"]}
+            return {"status": "running", "agent": data.get("agent_name"), "attempt": data.get("attempt", "")}
+        case "step_waiting":
+            return {"status": "waiting"}
         case "step_retry":
             return {"status": "retrying", "note": f"again in {data['retry_in_ms'] / 1000:.1f} s: {data['error']}"}
         case "step_skipped":
@@ -147,6 +171,6 @@ def _conclude(console: Console, run: Run) -> None:
     last = run.steps.filter(superseded=False, status="completed").order_by("-ended_seq").first()
     if last is not None and last.result:
         console.print(f"Result of [bold]{last.path}[/]:", highlight=False)
-        text = last.result.get("text")
+        text = last.result.get("text") if isinstance(last.result, dict) else None
         shown = text if isinstance(text, str) else json.dumps(last.result, indent=2, ensure_ascii=False)
         console.print(shown, markup=False)
