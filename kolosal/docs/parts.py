@@ -14,11 +14,16 @@ from kolosal.docs.tables import Schema, code, default_of, table, type_of
 from kolosal.settings import ENVIRONMENT
 from workflows import transitions
 from workflows.definitions import Cache, CallableName, Concurrency, Definition, Fallback, FunctionStep, RetryPolicy
+from workflows.definitions.models import BLOCKS, AwaitedEvent, BaseStep, Question, WaitTime
 from workflows.states import RUN_TRANSITIONS, STEP_TRANSITIONS, STEP_VERBS, VERBS
 
 DEFINITION_PARTS: tuple[type[BaseModel], ...] = (
-    Definition, FunctionStep, RetryPolicy, Fallback, CallableName, Cache, Concurrency,
+    Definition, BaseStep, FunctionStep, *BLOCKS.values(), WaitTime, Question, AwaitedEvent,
+    RetryPolicy, Fallback, CallableName, Cache, Concurrency,
 )  # fmt: skip
+STEP = "Step"
+"""Heading of what all steps have; lists of steps link to it."""
+
 BUILT_IN = "agents.functions."
 
 
@@ -90,6 +95,7 @@ def _fields_of(part: type[BaseModel]) -> str:
     schema = part.model_json_schema()
     schema = schema["$defs"][part.__name__] if "$ref" in schema else schema
     required = set(schema.get("required", ()))
+    shared = BaseStep.model_fields if issubclass(part, BaseStep) and part is not BaseStep else {}
     rows = [
         [
             code(name),
@@ -98,9 +104,12 @@ def _fields_of(part: type[BaseModel]) -> str:
             field.get("description", ""),
         ]
         for name, field in schema["properties"].items()
+        if name not in shared
     ]
     meaning = " ".join(schema["description"].split())
-    return f"### {part.__name__}\n\n{meaning}\n\n{table(['field', 'type', 'default', 'meaning'], rows)}"
+    meaning += " It has the fields of every [step](#step), and:" if shared else ""
+    heading = STEP if part is BaseStep else part.__name__
+    return f"### {heading}\n\n{meaning}\n\n{table(['field', 'type', 'default', 'meaning'], rows)}"
 
 
 def _diagram(allowed: Mapping[str, frozenset[str]]) -> str:

@@ -10,6 +10,7 @@ BOUNDS = (
     ("exclusiveMinimum", ">"), ("gt", ">"), ("minimum", "≥"), ("ge", "≥"),
     ("exclusiveMaximum", "<"), ("lt", "<"), ("maximum", "≤"), ("le", "≤"),
 )  # fmt: skip
+TEMPLATE = r"\$\{"
 NAMES = {"string": "text", "boolean": "true or false", "integer": "whole number"}
 
 
@@ -30,10 +31,16 @@ def type_of(schema: Schema) -> str:
         return f"[{name}](#{name.lower()})"
     if "enum" in schema or "const" in schema:
         return ", ".join(code(str(value)) for value in schema.get("enum", [schema.get("const")]))
+    if any(choice.get("$ref", "").endswith("/FunctionStep") for choice in schema.get("oneOf", ())):
+        return "[steps](#step)"
     if choices := schema.get("anyOf") or schema.get("oneOf"):
         return " or ".join(dict.fromkeys(type_of(choice) for choice in choices if choice.get("type") != "null"))
     if schema.get("type") == "array":
         return f"list of {type_of(schema['items'])}" if schema.get("items") else "list"
+    if values := _values(schema):
+        return f"object, each value a {type_of(values)}"
+    if schema.get("pattern") == TEMPLATE:
+        return "text with `${…}`"
     if schema.get("type") == "string" and "pattern" in schema:
         return f"text: {code(schema['pattern'].strip('^$'))}"
     name = str(schema.get("type", "any value"))
@@ -46,6 +53,13 @@ def default_of(schema: Schema, *, required: bool) -> str:
         return "required"
     value = schema.get("default")
     return "" if value is None else code(json.dumps(value, ensure_ascii=False))
+
+
+def _values(schema: Schema) -> Schema | None:
+    """The schema of an object's values, where all have one and it says anything."""
+    by_name = list(schema.get("patternProperties", {}).values())
+    values = by_name[0] if len(by_name) == 1 else schema.get("additionalProperties")
+    return values if isinstance(values, Mapping) and "items" in values else None
 
 
 def _bounds(schema: Schema) -> list[str]:

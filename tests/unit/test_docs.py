@@ -4,7 +4,13 @@ import pytest
 
 from kolosal.docs.markers import MarkerError, renewed
 from kolosal.docs.tables import default_of, table, type_of
+from tests import examples
+from workflows import expressions
+from workflows.definitions import check, check_generated, read_yaml, walk
+from workflows.definitions.inputs import accepted_input
+from workflows.definitions.models import BLOCKS, FunctionStep
 
+EXAMPLES = examples.shown()
 MAKERS = {"colours": lambda: "red\ngreen\n", "shapes": lambda: "square"}
 
 
@@ -85,3 +91,36 @@ def test_a_default_is_written_as_json_and_none_is_left_out() -> None:
     assert default_of({"default": True}, required=False) == "`true`"
     assert default_of({"default": None}, required=False) == ""
     assert default_of({}, required=True) == "required"
+
+
+@pytest.mark.parametrize("workflow_id", EXAMPLES)
+def test_an_example_of_the_documentation_is_a_definition_without_a_fault(workflow_id: str) -> None:
+    checked = check(read_yaml(EXAMPLES[workflow_id]))
+    assert (checked.problems, checked.warnings) == ([], [])
+
+
+def test_every_block_has_an_example_that_runs_without_an_input() -> None:
+    made = [check(read_yaml(text)).definition_or_raise() for text in EXAMPLES.values()]
+    blocks = [definition for definition in made if definition.workflow_id.startswith("example_")]
+    kinds = {step.kind for definition in blocks for step in walk(definition.steps)}
+    assert kinds == {*BLOCKS, "function"}
+    assert all(accepted_input(definition, {}) is not None for definition in blocks)
+
+
+def test_the_steps_that_the_example_generates_are_good() -> None:
+    definition = check(read_yaml(EXAMPLES["example_generate"])).definition_or_raise()
+    outline = definition.steps[0]
+    assert isinstance(outline, FunctionStep)
+    assert isinstance(outline.result_processor, str)
+    scope = {"input": accepted_input(definition, {})}
+    made = expressions.compile(outline.result_processor).evaluate(scope)["steps"]
+    steps, problems = check_generated(made, definition=definition, path="outline", visible=["outline"])
+    assert problems == []
+    assert [step.step_id for step in steps] == ["about_wind", "about_sun"]
+
+
+def test_what_the_examples_say_of_results_is_what_expressions_read() -> None:
+    book = check(read_yaml(EXAMPLES["example_for_each"])).definition_or_raise().steps[1]
+    assert isinstance(book, FunctionStep)
+    scope = {"steps": {"chapters": {"result": [{"echo": "a"}, {"echo": "b"}]}}}
+    assert expressions.render(book.parameters["message"], scope) == "a; b"

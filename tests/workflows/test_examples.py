@@ -5,7 +5,10 @@ from django.conf import settings
 from django.core.management import call_command
 
 from agents.sync import sync
-from workflows import inprocess, templates
+from tests import examples
+from workflows import inprocess, publishing, templates
+from workflows.catalog import Catalog
+from workflows.definitions import check, read_yaml
 from workflows.models import Template
 
 PARAMETERS = {
@@ -26,6 +29,13 @@ def test_a_shipped_template_makes_a_workflow_that_runs(name: str) -> None:
     definition = templates.plan(templates.get(name), PARAMETERS[name], "made")
     assert "params" not in str(definition)
     assert inprocess.run(definition, {}).success
+
+
+def test_the_examples_of_the_documentation_are_stored_as_they_stand() -> None:
+    for workflow_id, text in examples.shown().items():
+        checked = check(read_yaml(text), Catalog())
+        assert (checked.problems, checked.warnings) == ([], []), workflow_id
+        publishing.create(checked.definition_or_raise(), actor="tester")
 
 
 def test_every_shipped_template_is_tried() -> None:
