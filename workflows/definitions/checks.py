@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -78,7 +78,8 @@ def check_generated(
     """The steps that a step of the definition made at run time, or what is wrong with them, below `steps`.
 
     They are checked like a definition's own, as if they stood behind the step whose execution has this `path`.
-    `visible` are the steps that have a record there, `items` the names that loops around it give to their items.
+    `visible` are the steps that have a record there; others of the definition can be read with a guard, since they may
+    have one in another iteration. `items` are the names that loops around it give to their items.
     """
     if isinstance(steps, list) and len(steps) > MAX_STEPS:  # before they are read, which takes time
         return (), [_too_many(Source(None), len(steps))]
@@ -91,6 +92,7 @@ def check_generated(
         ids=taken.union(tree.ids(steps)),
         global_context=definition.global_context,
         earlier=dict.fromkeys(visible, ()),
+        before=dict.fromkeys(taken.difference(visible), path),
         around=tuple(path.split(".")),
         items=("index", *items) if items else (),
         generated=True,
@@ -103,11 +105,12 @@ def check_generated(
 
 def _checked(source: Source, model: type[Part], names: Names, checks: StepChecks) -> tuple[Part | None, list[Problem]]:
     """What was read, and what is wrong with its form, the shape of its fields, and its steps."""
-    made, shape = read_shape(source, model)
     steps = source.value.get("steps")
     if (count := tree.count(steps)) > MAX_STEPS:  # in place of all that is wrong with them: so many take long
-        rest = [problem for problem in shape if problem.path != "steps" and not problem.path.startswith("steps[")]
+        _, shape = read_shape(replace(source, value={**source.value, "steps": []}), model)
+        rest = [problem for problem in shape if problem.path != "steps"]
         return None, [*source.problems, *rest, _too_many(source, count)]
+    made, shape = read_shape(source, model)
     unclear = tuple(written(path) for path, step in tree.walk(steps) if form_problem(source, path, step))
     unreadable = {problem.path for problem in source.problems if problem.code != "duplicate_key"}
     shape = [

@@ -16,13 +16,27 @@ Fault = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
+class Fork:
+    """A block around a place: the branch of each step inside it, and the one in which the place is."""
+
+    block_id: str
+    why: str
+    branch_of: Mapping[str, Path]
+    branch: Path
+
+    def parts_from(self, step_id: str) -> bool:
+        """Whether the step stands in another branch."""
+        return self.branch_of.get(step_id, self.branch) != self.branch
+
+
+@dataclass(frozen=True, slots=True)
 class Names:
     """What may be named at one place: a step's, or that of the first step of a list.
 
     `earlier` are the steps that have ended here, each with those whose precondition may have skipped it: itself, or
     blocks around it. `inside` are those of ended blocks that may not have run, `before` those of loops around this
-    place, which an earlier iteration may have run; each with the block. `beside` are those of other branches, with what
-    is wrong with them. `around` is the longest path of the block around this place, part by part.
+    place, which an earlier iteration may have run; each with the block. `around` is the longest path of the block
+    around this place, part by part, and `forks` are the blocks around it that have more branches than one.
     """
 
     ids: Collection[str]
@@ -30,7 +44,7 @@ class Names:
     earlier: Mapping[str, Collection[str]] = field(default_factory=dict)
     inside: Mapping[str, str] = field(default_factory=dict)
     before: Mapping[str, str] = field(default_factory=dict)
-    beside: Mapping[str, str] = field(default_factory=dict)
+    forks: tuple[Fork, ...] = ()
     around: tuple[str, ...] = ()
     items: tuple[str, ...] = ()
     generated: bool = False
@@ -63,13 +77,16 @@ class Names:
         generated = self.generated or any(each.get("generate") for _, each in tree.walk(body))
         return replace(self, before={**self.before, **dict.fromkeys(tree.ids(body), self.own_id)}, generated=generated)
 
-    def within(self, branch: Path) -> Names:
-        """At the beginning of a branch of the step."""
-        kind, step = tree.kind_of(self.step), self.step
+    def within(self) -> Iterator[tuple[Path, Any, Names]]:
+        """For each branch of the step: its place below it, what stands there, and what its first step may name."""
+        kind, branches = tree.kind_of(self.step), list(tree.branches(self.step))
         names = self.in_loop() if kind == "while" else self
-        items = (*self.items, "index", _item(step)) if kind == "for_each" else self.items
-        around = (*self.around, _longest(step, kind))
-        return replace(names, beside={**self.beside, **_beside(step, kind, branch)}, around=around, items=items)
+        items = (*self.items, "index", _item(self.step)) if kind == "for_each" else self.items
+        names = replace(names, around=(*self.around, _longest(self.step, kind)), items=items)
+        branch_of = {step_id: path for path, steps in branches for step_id in tree.ids(steps)}
+        for path, steps in branches:
+            fork = (Fork(self.own_id, _why(kind), branch_of, path),) if len(branches) > 1 else ()
+            yield path, steps, replace(names, forks=(*self.forks, *fork))
 
     def fault(self, step_id: str, *, guarded: bool) -> Fault | None:
         """What is wrong with naming this step in an expression; `guarded`: its absence is provided for there."""
@@ -77,21 +94,28 @@ class Names:
             return None
         if guarded and (step_id in self.before or (self.generated and step_id not in self.ids)):
             return None
-        if step_id in self.beside:
-            return self.beside[step_id], "reference_into_sibling"
+        if apart := self._apart(step_id):
+            return apart
         if step_id in self.inside:
             said = f'step "{step_id}" stands inside "{self.inside[step_id]}", which may not have run it'
             return said, "reference_into_block"
         if step_id in self.before:
-            said = f'step "{step_id}" has not run yet when the loop "{self.before[step_id]}" begins'
+            said = f'step "{step_id}" may not have run yet when "{self.before[step_id]}" begins'
             return said, "reference_into_block"
         return self._not_earlier(step_id)
 
     def dependency_fault(self, step_id: str) -> Fault | None:
         """What is wrong with naming this step in `depends_on`."""
-        if step_id in self.beside:
-            return self.beside[step_id], "reference_into_sibling"
-        return None if step_id in self.earlier or step_id in self.inside else self._not_earlier(step_id)
+        if step_id in self.earlier or step_id in self.inside:
+            return None
+        return self._apart(step_id) or self._not_earlier(step_id)
+
+    def _apart(self, step_id: str) -> Fault | None:
+        fork = next((fork for fork in self.forks if fork.parts_from(step_id)), None)
+        if fork is None:
+            return None
+        message = f'step "{step_id}" stands in another branch of "{fork.block_id}", {fork.why}'
+        return message, "reference_into_sibling"
 
     def _not_earlier(self, step_id: str) -> Fault:
         if step_id == self.own_id:
@@ -135,16 +159,9 @@ def _exposed(step: Mapping[str, Any]) -> Iterator[tuple[str, Collection[str], bo
                 yield inner_id, (*_skippable(step), *skippable), uncertain or may_not_run
 
 
-def _beside(block: Mapping[str, Any], kind: str, branch: Path) -> dict[str, str]:
-    """The steps of a block's other branches, and why they can't be named from this one."""
-    told = "which runs at the same time: name it after the block" if kind == "parallel" else "which is not run then"
-    block_id = block.get("step_id")
-    return {
-        step_id: f'step "{step_id}" stands in another branch of "{block_id}", {told}'
-        for path, steps in tree.branches(block)
-        if path != branch
-        for step_id in tree.ids(steps)
-    }
+def _why(kind: str) -> str:
+    """Why a step of one branch can't be named in another."""
+    return "which runs at the same time: name it after the block" if kind == "parallel" else "which is not run then"
 
 
 def _item(loop: Mapping[str, Any]) -> str:

@@ -9,7 +9,9 @@ from typing import Any
 
 from workflows.definitions.problems import Path
 
-MAX_DEPTH = 64
+MAX_DEPTH = 100
+"""Levels of values in values. A block in a block takes up to three, and they may stand 20 deep."""
+
 MAX_VALUES = 100_000
 """Values in one definition, aliases written out. The place of each may be wanted."""
 

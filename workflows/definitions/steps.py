@@ -92,8 +92,8 @@ class StepChecks:
             message = f"this block stands in {len(names.around)} others; at most {MAX_DEPTH - 1} are allowed"
             yield self.source.problem(path, message, "too_deep")
             return
-        for below, steps in tree.branches(block):
-            yield from self._list((*path, *below), steps, names.within(below))
+        for below, steps, inner in names.within():
+            yield from self._list((*path, *below), steps, inner)
 
     def _function(self, path: Path, step: Step, names: Names) -> Iterator[Problem]:
         for rule in ("validation", "result_processor"):
