@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
+from django.db import transaction
 
 from workflows import starting
-from workflows.errors import ChildFailed
+from workflows.errors import ChildFailed, LeaseLost
 from workflows.models import Run, RunRequest, Workflow
 from workflows.outcomes import ErrorRecord, Usage
 from workflows.recall import recalled
@@ -24,14 +25,19 @@ class Ended:
     requests: list[int]
 
 
-def ensure(parent_id: uuid.UUID, path: str, decision: dict[str, Any]) -> Ended | None:
+def ensure(parent_id: uuid.UUID, epoch: int, path: str, decision: dict[str, Any]) -> Ended | None:
     """Start the child run that ``decision`` describes, unless it is there. Returns how it ended, if it has.
 
-    Raises `WorkflowNotFound`, `VersionNotFound`, `InputInvalid`, `ConcurrencyLimitReached`, `ChildFailed`.
+    ``epoch`` is that of whoever holds the parent; only the holder starts children. Raises `LeaseLost`,
+    `WorkflowNotFound`, `VersionNotFound`, `InputInvalid`, `ConcurrencyLimitReached`, `ChildFailed`.
     """
     child_id = uuid.UUID(decision["run_id"])
-    if not Run.objects.filter(pk=child_id).exists():
-        _start(child_id, Run.objects.get(pk=parent_id), path, decision)
+    with transaction.atomic():
+        parent = Run.objects.select_for_update(of=("self",), no_key=True).get(pk=parent_id)
+        if parent.epoch != epoch:
+            raise LeaseLost(f"run {parent_id} is held by another worker")
+        if not Run.objects.filter(pk=child_id).exists():
+            _start(child_id, parent, path, decision)
     return outcome(child_id)
 
 
@@ -45,7 +51,7 @@ def outcome(child_id: uuid.UUID) -> Ended | None:
         output=recalled(child).added if child.status == RunStatus.COMPLETED else {},
         error=None if child.status == RunStatus.COMPLETED else _error(child),
         usage=Usage(child.input_tokens, child.output_tokens, child.cost),
-        requests=[request.pk for request in told if request.arguments["path"] == child.parent_path],
+        requests=[request.pk for request in told if request.arguments["run_id"] == str(child_id)],
     )
 
 

@@ -13,9 +13,9 @@ from workflows.attempts import Means
 from workflows.claims import Claimed
 from workflows.control import Control
 from workflows.definitions.models import YEAR, Approval, BaseStep, Child, Wait, WaitFor
-from workflows.errors import ApprovalTimeout, EventTimeout, ExpressionError, WorkflowError
+from workflows.errors import ApprovalTimeout, EventTimeout, ExpressionError, LeaseLost, WorkflowError
 from workflows.expressions.functions import as_text
-from workflows.models import RunRequest
+from workflows.models import RunRequest, new_run_id
 from workflows.outcomes import Failed, Footprint, Skipped, Succeeded
 from workflows.scope import Scope
 from workflows.states import StepStatus
@@ -103,7 +103,7 @@ class Waits:
             case Child():
                 given = await execution.rendered(step.input, scope.names(), self._world)
                 version = {"version": step.version} if step.version else {}
-                return {"workflow": step.workflow, **version, "input": given, "run_id": str(uuid.uuid4())}
+                return {"workflow": step.workflow, **version, "input": given, "run_id": str(new_run_id())}
         raise AssertionError(step.kind)
 
     async def _until(self, step: Wait, scope: Scope) -> datetime:
@@ -169,12 +169,14 @@ class Waits:
         decision, path = begun.decision, begun.path
         child_id = uuid.UUID(decision["run_id"])
         try:
-            ended = await self._ledger.insist(children.ensure, self._run.pk, path, decision)
+            ended = await self._ledger.insist(children.ensure, self._held.id, self._held.epoch, path, decision)
+        except LeaseLost:
+            raise
         except WorkflowError as error:
             return _failed(error)
         self._offer(child_id)
         while ended is None:
-            await self._control.wait(path, None, lambda found: requests.is_child_end(found, path))
+            await self._control.wait(path, None, lambda found: requests.is_child_end(found, str(child_id)))
             ended = await self._ledger.insist(children.outcome, child_id)
         self._held.open().requests += ended.requests
         footprint = Footprint(usage=ended.usage)

@@ -29,7 +29,15 @@ from workflows.definitions.models import (
     While,
     walk,
 )
-from workflows.errors import ContextTooLarge, ExpressionError, LoopLimitExceeded, TooManySteps, WorkflowError
+from workflows.errors import (
+    ContextTooLarge,
+    ExpressionError,
+    IllegalTransition,
+    LeaseLost,
+    LoopLimitExceeded,
+    TooManySteps,
+    WorkflowError,
+)
 from workflows.expressions.functions import as_text
 from workflows.models.fields import dumps
 from workflows.outcomes import ErrorRecord, Failed, Skipped, Succeeded
@@ -210,6 +218,8 @@ class Walk:
             if failure is not None:
                 return Failed(failure.told), failure
             return _succeeded(step, scope, result), None
+        except (LeaseLost, IllegalTransition):  # of the run, whichever step inside met it
+            raise
         except WorkflowError as error:
             return Failed(execution.record_error(error)), None
 
