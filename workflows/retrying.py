@@ -1,9 +1,11 @@
 """What a `retry` of an ended run keeps, what it discards, and which blocks go on with what they had decided."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from workflows import generated
 from workflows.definitions.models import (
+    CONTAINERS,
     BaseStep,
     ForEach,
     FunctionStep,
@@ -21,6 +23,7 @@ from workflows.recall import Recall
 from workflows.states import STEP_FAILED, StepStatus
 
 FINISHED = frozenset({StepStatus.COMPLETED, StepStatus.SKIPPED})
+PATHS_TOLD = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +47,7 @@ def plan(run: Run, start_at: str | None) -> Plan:
     if not review.of(steps, ""):
         review.again(steps[-1].step_id)
     if start_at is not None and not review.reached:
-        known = {*rows, *(step.step_id for step in walk(steps))}
-        raise _not_there(start_at, review.first, known)
+        raise _not_there(start_at, review.first, rows, steps)
     return Plan(
         start_at or review.first,
         [path for path in rows if path in review.discarded],
@@ -54,11 +56,22 @@ def plan(run: Run, start_at: str | None) -> Plan:
     )
 
 
-def _not_there(start_at: str, first: str, known: set[str]) -> StepNotFound:
-    if start_at in known:
+def _not_there(start_at: str, first: str, rows: Collection[str], steps: Steps) -> StepNotFound:
+    if start_at in rows or start_at in {step.step_id for step in steps}:
         before = f"{first!r}, which stands before it, is not finished"
         return StepNotFound(f"step {start_at!r} can't be begun with: {before}")
-    return StepNotFound(f"the run has no step {start_at[:100]!r}{did_you_mean(start_at, known)}")
+    ids = {step.step_id for step in walk(steps)}
+    if executed := [path for path in rows if _id_of(path) == start_at]:
+        told = ", ".join(repr(path) for path in executed[:PATHS_TOLD])
+        return StepNotFound(f"step {start_at!r} was executed as {told}: name one of them")
+    if _id_of(start_at) in ids:
+        return StepNotFound(f"the run has not come to {start_at!r}, and goes on with {first!r}")
+    return StepNotFound(f"the run has no step {start_at[:100]!r}{did_you_mean(start_at, {*rows, *ids})}")
+
+
+def _id_of(path: str) -> str:
+    """The last step's id: ``b`` of ``a[0].b`` and of ``a[0].b[1]``."""
+    return path.rpartition(".")[2].partition("[")[0]
 
 
 @dataclass(slots=True)
@@ -103,7 +116,8 @@ class _Review:
             return False
         if isinstance(step, FunctionStep):
             return self._generated(step, row) if finished else self.again(path)
-        if row.parameters is not None and self._inside(step, row):
+        if row.parameters is not None and (self._inside(step, row) or (not finished and self._was_cut_off(step, row))):
+            self.first = self.first or path
             self.reopened.add(path)
             return True
         return False if finished else self.again(path)
@@ -111,7 +125,18 @@ class _Review:
     def _generated(self, step: FunctionStep, row: StepResult) -> bool:
         if not step.generate or row.status != StepStatus.COMPLETED or row.result is None:
             return False
-        return self.of(generated.read(row.result), f"{row.path}.")
+        made = generated.read(row.result)
+        if step.continue_on_failure and not self._starts_inside(row.path):
+            made = self._until_failure(made, f"{row.path}.")
+        return self.of(made, f"{row.path}.")
+
+    def _until_failure(self, steps: Steps, prefix: str) -> Steps:
+        """The steps before the one whose failure ended the list, and was tolerated."""
+        for index, step in enumerate(steps):
+            row = self.rows.get(prefix + step.step_id)
+            if row is not None and row.status in STEP_FAILED and not self._is_finished(step, row):
+                return steps if self._failed_with_run(row) else steps[:index]
+        return steps
 
     def _inside(self, step: BaseStep, row: StepResult) -> bool:
         """Whether any step inside the block is executed again."""
@@ -154,5 +179,11 @@ class _Review:
         if row.status in FINISHED:
             return True
         tolerated = step.continue_on_failure or not self.run.definition.stop_on_failure
-        with_run = (row.error_code, row.error_message) == (self.run.error_code, self.run.error_message)
-        return row.status in STEP_FAILED and tolerated and not with_run
+        return row.status in STEP_FAILED and tolerated and not self._failed_with_run(row)
+
+    def _was_cut_off(self, step: BaseStep, row: StepResult) -> bool:
+        """Whether a block, all inside which is finished, ended for a reason that is none of its own."""
+        return step.kind in CONTAINERS and (row.status == StepStatus.CANCELLED or self._failed_with_run(row))
+
+    def _failed_with_run(self, row: StepResult) -> bool:
+        return (row.error_code, row.error_message) == (self.run.error_code, self.run.error_message)
