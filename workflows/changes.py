@@ -154,15 +154,16 @@ def _write_parts(changes: list[Change]) -> None:
         if change.clears:
             RunRequest.objects.filter(run_id=change.run_id).delete()
         if change.tell is not None:
-            _tell_parent(*change.tell)
+            _tell_parent(change.run_id, *change.tell)
     cached_results.keep((c.run_id, path, reusable) for c in changes for path, reusable in c.reusable.items())
     write_texts([text for change in changes for text in change.texts])
     _insert(Event, [_event_columns(event) for change in changes for event in change.events])
 
 
-def _tell_parent(parent: uuid.UUID, path: str) -> None:
+def _tell_parent(child: uuid.UUID, parent: uuid.UUID, path: str) -> None:
     if Run.objects.active().filter(pk=parent).exists():
-        RunRequest.objects.create(run_id=parent, verb=RunRequest.Verb.CHILD, actor="", arguments={"path": path})
+        told = {"path": path, "run_id": str(child)}
+        RunRequest.objects.create(run_id=parent, verb=RunRequest.Verb.CHILD, actor="", arguments=told)
 
 
 def _event_columns(event: EventRow) -> dict[str, Any]:

@@ -61,8 +61,8 @@ def is_answer(request: RunRequest, path: str) -> bool:
     return request.verb == Verb.ANSWER and request.arguments["path"] == path
 
 
-def is_child_end(request: RunRequest, path: str) -> bool:
-    return request.verb == Verb.CHILD and request.arguments["path"] == path
+def is_child_end(request: RunRequest, child_id: str) -> bool:
+    return request.verb == Verb.CHILD and request.arguments["run_id"] == child_id
 
 
 def is_event(request: RunRequest, name: str) -> bool:
@@ -93,6 +93,12 @@ def to_children(run_id: uuid.UUID, verb: str, below: tuple[str, ...] = ("",)) ->
         if child.parent_path.startswith(below):
             with transaction.atomic():
                 _ask_child(child.pk, verb, f"run {run_id}")
+
+
+def end_children(run_id: uuid.UUID) -> None:
+    """Cancel what whoever ended a run died too early to cancel: none of it belongs to a new attempt of the run."""
+    if Run.objects.ended().filter(pk=run_id).exists():
+        to_children(run_id, Verb.CANCEL)
 
 
 def settle_families() -> None:
@@ -156,7 +162,7 @@ def _is_for(request: RunRequest, step: StepResult) -> bool:
         case "approval":
             return is_answer(request, step.path)
         case "workflow":
-            return is_child_end(request, step.path)
+            return is_child_end(request, (step.parameters or {}).get("run_id", ""))
         case "wait_for":
             return is_event(request, (step.parameters or {}).get("event", ""))
     return False

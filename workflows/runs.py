@@ -93,6 +93,7 @@ def retry(run_id: uuid.UUID, *, actor: str, start_at: str | None = None) -> None
     With ``start_at``, the path of a step, from there: what it and later steps have come to is discarded. Raises
     `RunStateConflict` for a run in any other state, `StepNotFound` for a path that is not there or not reached yet.
     """
+    requests.end_children(run_id)
     with _locked(run_id) as run:
         if run.status not in RETRYABLE:
             other = "`rerun` starts a new one" if run.has_ended else "cancel it first, or wait for its end"
