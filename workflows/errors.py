@@ -14,12 +14,14 @@ if TYPE_CHECKING:
 __all__ = [
     "AgentNotFound",
     "AnswerRefused",
+    "ApprovalNotFound",
     "ApprovalTimeout",
     "CallableNotFound",
     "ChildFailed",
     "ConcurrencyLimitReached",
     "ContextTooLarge",
     "DefinitionError",
+    "EventNotFound",
     "EventTimeout",
     "ExpressionError",
     "FunctionFailed",
@@ -32,6 +34,7 @@ __all__ = [
     "InvalidParameters",
     "LeaseLost",
     "LoopLimitExceeded",
+    "NotAsked",
     "OutputSchemaMismatch",
     "ParametersInvalid",
     "RunDeadlineExceeded",
@@ -125,7 +128,11 @@ class TooManySteps(WorkflowError):
 
 
 class AnswerRefused(WorkflowError):
-    """The answer is none of the options, or comes from somebody who is not asked."""
+    """The answer is none of the options."""
+
+
+class NotAsked(WorkflowError):
+    """The answer comes from somebody who is not among the assignees."""
 
 
 class TooManyRecoveries(WorkflowError):
@@ -192,6 +199,14 @@ class Stopping(WorkflowError):
 
 class StepNotFound(WorkflowError):
     """The run has no such step, or it can't begin there."""
+
+
+class ApprovalNotFound(StepNotFound):
+    """The run has come to no such step, so there is nothing to answer."""
+
+
+class EventNotFound(WorkflowError):
+    """No step of the run waits for an event of that name."""
 
 
 class ConcurrencyLimitReached(WorkflowError):

@@ -1,7 +1,7 @@
 """The verbs of runs: what the API, the admin, the command line and triggers may do."""
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -9,9 +9,18 @@ from django.db import transaction
 from django.utils import timezone
 
 from workflows import dispatch, engine_thread, requests, retrying, transitions
-from workflows.errors import AnswerRefused, RunNotFound, RunStateConflict, StepNotFound
+from workflows.definitions.models import Definition, FunctionStep, WaitFor, walk
+from workflows.errors import (
+    AnswerRefused,
+    ApprovalNotFound,
+    EventNotFound,
+    NotAsked,
+    RunNotFound,
+    RunStateConflict,
+)
 from workflows.held import load, write
-from workflows.models import Run, RunRequest, StreamText, Workflow, WorkflowVersion
+from workflows.models import Run, RunRequest, StepResult, StreamText, Workflow, WorkflowVersion
+from workflows.nearest import did_you_mean
 from workflows.starting import start as start
 from workflows.states import RETRYABLE, RunStatus, StepStatus
 
@@ -128,24 +137,33 @@ def rerun(
     )
 
 
-def answer(run_id: uuid.UUID, path: str, answer: str, *, actor: str, comment: str = "") -> None:
+def answer(
+    run_id: uuid.UUID,
+    path: str,
+    answer: str,
+    *,
+    actor: str,
+    comment: str = "",
+    may_answer: Callable[[list[str]], bool] = lambda assignees: True,
+) -> None:
     """Answer the approval that the run's step at ``path`` waits for; the run goes on with it.
 
-    Whether ``actor`` is among those who are asked is the caller's to know. Raises `RunNotFound`, `StepNotFound`,
-    `AnswerRefused` for what is none of the options, `RunStateConflict` if the step does not wait any more, or has an
-    answer already.
+    ``may_answer`` tells of the assignees whether ``actor`` is among them. Raises `RunNotFound`, `ApprovalNotFound`,
+    `NotAsked`, `RunStateConflict` if the step does not wait any more, or has an answer already, and `AnswerRefused` for
+    what is none of the options.
     """
     with _locked(run_id) as run:
-        step = run.steps.filter(superseded=False, path=path, kind="approval").first()
+        step = run.steps.filter(superseded=False, path=path).first()
         if step is None:
-            raise StepNotFound(f"the run asks nothing at {path[:100]!r}")
-        asked, answers = step.parameters or {}, run.requests.filter(verb=Verb.ANSWER)
-        if step.status != StepStatus.WAITING or run.has_ended:
-            raise RunStateConflict(f"step {path} does not wait for an answer any more: it is {step.status}")
-        if any(requests.is_answer(other, path) for other in answers):
-            raise RunStateConflict(f"step {path} was answered already; the first answer counts")
-        if step.due_at is not None and step.due_at <= timezone.now():
-            raise RunStateConflict(f"the time to answer step {path} is over")
+            raise ApprovalNotFound(f"the run has come to no step {path[:100]!r}{did_you_mean(path, _asking(run))}")
+        if step.kind != "approval":
+            raise RunStateConflict(f"step {path} asks nobody: its kind is {step.kind}")
+        asked = step.parameters or {}
+        if not may_answer(asked.get("assignees", [])):
+            raise NotAsked(
+                f"step {path} asks {', '.join(asked['assignees']) or 'those who may steer runs'}, not {actor}"
+            )
+        _require_open(run, step)
         if answer not in asked["options"]:
             raise AnswerRefused(f"{answer[:100]!r} is no answer here; there are {', '.join(asked['options'])}")
         requests.put_input(run, Verb.ANSWER, actor, {"path": path, "answer": answer, "comment": comment})
@@ -154,11 +172,13 @@ def answer(run_id: uuid.UUID, path: str, answer: str, *, actor: str, comment: st
 def send_event(run_id: uuid.UUID, event: str, data: Any = None, *, actor: str) -> None:
     """Give the run an event. It is kept until a step waits for it: each event ends one wait, the oldest first.
 
-    Raises `RunNotFound`, `RunStateConflict` if the run has ended or holds too many events.
+    Raises `RunNotFound`, `EventNotFound` if no step of the run can wait for it, `RunStateConflict` if the run has ended
+    or holds too many events.
     """
     with _locked(run_id) as run:
         if run.has_ended:
             raise RunStateConflict(f"the run has ended: it is {run.status}, and takes no events")
+        _require_event(run.definition, event)
         if run.requests.filter(verb=Verb.EVENT).count() >= EVENTS_KEPT:
             raise RunStateConflict(f"the run keeps {EVENTS_KEPT} events already that no step has taken")
         requests.put_input(run, Verb.EVENT, actor, {"event": event, "data": data})
@@ -178,3 +198,40 @@ def _locked(run_id: uuid.UUID) -> Iterator[Run]:
 def _is_to_be_paused(run: Run) -> bool:
     asked = run.requests.filter(verb__in=[Verb.PAUSE, Verb.RESUME]).order_by("-pk").first()
     return asked is not None and asked.verb == Verb.PAUSE
+
+
+def _asking(run: Run) -> list[str]:
+    """Paths of steps that wait for an answer."""
+    asking = run.steps.filter(superseded=False, kind="approval", status=StepStatus.WAITING)
+    return list(asking.values_list("path", flat=True))
+
+
+def _require_open(run: Run, step: StepResult) -> None:
+    """An approval that can be answered now: it waits, nobody was faster, and it is not too late."""
+    first = next(
+        (other for other in run.requests.filter(verb=Verb.ANSWER) if requests.is_answer(other, step.path)), None
+    )
+    if first is not None:
+        raise RunStateConflict(_answered(step, first.actor, first.arguments["answer"]))
+    if step.status == StepStatus.COMPLETED and step.result and step.result["answered_by"]:
+        raise RunStateConflict(_answered(step, step.result["answered_by"], step.result["answer"]))
+    if step.status != StepStatus.WAITING or run.has_ended:
+        raise RunStateConflict(f"step {step.path} does not wait for an answer any more: it is {step.status}")
+    if step.due_at is not None and step.due_at <= timezone.now():
+        raise RunStateConflict(f"the time to answer step {step.path} was over at {step.due_at.isoformat()}")
+
+
+def _answered(step: StepResult, by: str, answer: str) -> str:
+    return f"{by} answered step {step.path} with {answer!r} already; the first answer counts"
+
+
+def _require_event(definition: Definition, event: str) -> None:
+    """Names with expressions and steps that are generated are known only once the run comes to them."""
+    steps = list(walk(definition.steps))
+    names = {step.wait_for.event for step in steps if isinstance(step, WaitFor)}
+    is_open = any("${" in name for name in names) or any(
+        isinstance(step, FunctionStep) and step.generate for step in steps
+    )
+    if event not in names and not is_open:
+        there_are = f"its steps wait for {', '.join(sorted(names))}" if names else "its steps wait for no event"
+        raise EventNotFound(f"the run takes no event {event[:100]!r}{did_you_mean(event, names)}; {there_are}")

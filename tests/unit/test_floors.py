@@ -103,6 +103,7 @@ FLOORS: dict[int, list[str]] = {
     ],
     7: [
         "workflows/runs.py",
+        "workflows/approvals.py",
         "workflows/start_keys.py",
         "workflows/publishing.py",
         "workflows/templates.py",

@@ -224,6 +224,21 @@ class RunChanged(Answer):
     message = serializers.CharField()
 
 
+class AnswerTaken(Answer):
+    """An answer that counts; the run goes on with it."""
+
+    execution_id = serializers.UUIDField()
+    path = serializers.CharField()
+    answer = serializers.CharField()
+
+
+class EventTaken(Answer):
+    """An event that the run has, and gives to the first step that waits for it."""
+
+    execution_id = serializers.UUIDField()
+    event = serializers.CharField()
+
+
 class ProblemAnswer(Answer):
     """One thing that is wrong with a definition."""
 

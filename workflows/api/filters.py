@@ -10,6 +10,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce
 from django_filters.fields import IsoDateTimeField
 
+from workflows import approvals
 from workflows.models import Run, StepResult, TemplateBatchRow, Workflow
 from workflows.states import RowStatus, RunStatus, WorkflowStatus
 
@@ -75,6 +76,29 @@ class RunFilter(django_filters.FilterSet):
             | Q(id__icontains=value.replace("-", ""))
             | Q(id__icontains=value)
         )
+
+
+class ApprovalFilter(django_filters.FilterSet):
+    """Which approvals."""
+
+    workflow = Text(field_name="run__workflow__workflow_id", help_text="Its workflow_id.")
+    assignee = Text(method="with_assignee", help_text="A user name, or group:<name>, among those who are asked.")
+    mine = django_filters.ChoiceFilter(
+        method="for_me",
+        choices=[("true", "true"), ("false", "false")],
+        help_text="true: those that the caller may answer.",
+    )
+
+    class Meta:
+        model = StepResult
+        fields: ClassVar[list[str]] = []
+
+    def with_assignee(self, queryset: QuerySet[StepResult], name: str, value: str) -> QuerySet[StepResult]:
+        return queryset.filter(approvals.naming(value))
+
+    def for_me(self, queryset: QuerySet[StepResult], name: str, value: str) -> QuerySet[StepResult]:
+        assert self.request is not None
+        return queryset.filter(approvals.asking(self.request.user)) if value == "true" else queryset
 
 
 class RowFilter(django_filters.FilterSet):

@@ -86,6 +86,13 @@ class EventCursors(Cursors):
     read_position = int
 
 
+class ApprovalCursors(Cursors):
+    """The longest waiting first."""
+
+    ordering = "id"
+    read_position = int
+
+
 def _number(name: str, text: str, most: int) -> int:
     if text.isascii() and text.isdigit() and len(text) < 12 and 1 <= int(text) <= most:
         return int(text)

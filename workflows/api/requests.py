@@ -7,10 +7,12 @@ from rest_framework import serializers
 from rest_framework.request import Request
 
 from workflows.api.base import StrictSerializer, WholeNumber
+from workflows.models.fields import dumps
 from workflows.template_batches import MOST_ROWS
 
 SMALL_INTEGER = 32_767
 INTEGER = 2**31 - 1
+EVENT_BYTES = 64 * 1024
 
 IF_MATCH = OpenApiParameter(
     "If-Match", str, OpenApiParameter.HEADER, description="Refuse (412) unless this is the current version."
@@ -45,6 +47,44 @@ class RerunRequest(StrictSerializer):
 
 class Nothing(StrictSerializer):
     """The body of a call that takes none: a field of it would be a misunderstanding."""
+
+
+class SignalRequest(StrictSerializer):
+    """What a step of the run waits for: `path` and `answer`, or `event`."""
+
+    ANSWER = ("path", "answer", "comment")
+    EVENT = ("event", "data")
+
+    path = serializers.CharField(
+        required=False, max_length=500, trim_whitespace=False, help_text="Path of the step that waits for an answer."
+    )
+    answer = serializers.CharField(
+        required=False, max_length=200, trim_whitespace=False, help_text="One of the step's options."
+    )
+    comment = serializers.CharField(
+        required=False, allow_blank=True, max_length=10_000, trim_whitespace=False, help_text="Goes with the answer."
+    )
+    event = serializers.CharField(
+        required=False, max_length=200, trim_whitespace=False, help_text="Name of an event that a step waits for."
+    )
+    data = serializers.JSONField(  # type: ignore[assignment]  # a field, not the property
+        required=False, allow_null=True, help_text=f"Goes with the event; at most {EVENT_BYTES:,} bytes of JSON."
+    )
+
+    def validate_data(self, data: Any) -> Any:
+        if (size := len(dumps(data))) > EVENT_BYTES:
+            message = f"has {size:,} bytes as JSON; there may be {EVENT_BYTES:,}"
+            raise serializers.ValidationError(message, code="too_large")
+        return data
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        answers, sends = not attrs.keys().isdisjoint(self.ANSWER), not attrs.keys().isdisjoint(self.EVENT)
+        if answers == sends:
+            raise serializers.ValidationError("send either path and answer, or event", code="invalid")
+        for name in ("path", "answer") if answers else ("event",):
+            if name not in attrs:
+                raise serializers.ValidationError({name: "This field is required."}, code="required")
+        return attrs
 
 
 class RetryQuery(StrictSerializer):

@@ -1,4 +1,4 @@
-"""What may be done with a run: cancel, pause, resume, retry, rerun."""
+"""What may be done with a run: cancel, pause, resume, retry, rerun, and giving it what it waits for."""
 
 from collections.abc import Collection
 from typing import ClassVar
@@ -8,11 +8,11 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from workflows import runs
-from workflows.api.answers import Accepted, Cancelled, RunChanged
+from workflows import approvals, runs
+from workflows.api.answers import Accepted, AnswerTaken, Cancelled, EventTaken, RunChanged
 from workflows.api.base import Endpoint
 from workflows.api.executions import cancelled_body
-from workflows.api.requests import Nothing, RerunRequest, RetryQuery
+from workflows.api.requests import Nothing, RerunRequest, RetryQuery, SignalRequest
 from workflows.api.starting import accepted, asked_version
 from workflows.models import Run
 from workflows.states import RunStatus
@@ -27,6 +27,7 @@ class RunVerbs(Endpoint):
         "resume": "workflows.change_run",
         "retry": "workflows.change_run",
         "rerun": "workflows.add_run",
+        "signal": approvals.PERMISSION,
     }
     query_names: ClassVar[dict[str, Collection[str]]] = {"retry": ("from",)}
 
@@ -75,6 +76,22 @@ class RunVerbs(Endpoint):
         version = asked_version(run.workflow, asked)
         new = runs.rerun(run.pk, actor=self.actor, input=asked.get("input_context"), version=version)
         return accepted(new, f"the run is queued; it repeats run {str(run.pk)!r}")
+
+    @extend_schema(request=SignalRequest, responses={200: AnswerTaken, 202: EventTaken})
+    @action(detail=True, methods=["post"])
+    def signal(self, request: Request, execution_id: str) -> Response:
+        """Give a step what it waits for: 200 for an answer (`path`, `answer`, `comment`), 202 for an `event` (`data`).
+
+        409 where the step does not wait, or somebody has answered; 403 where others are asked. An event is kept until
+        a step waits for it.
+        """
+        asked, run = self.body(SignalRequest), runs.get(execution_id)
+        if "event" in asked:
+            runs.send_event(run.pk, asked["event"], asked.get("data"), actor=self.actor)
+            return Response({"execution_id": str(run.pk), "event": asked["event"]}, status=202)
+        path, answer = asked["path"], asked["answer"]
+        approvals.answer(run.pk, path, answer, person=request.user, comment=asked.get("comment", ""))
+        return Response({"execution_id": str(run.pk), "path": path, "answer": answer})
 
 
 def _changed(run: Run, message: str) -> Response:

@@ -2,6 +2,7 @@
 
 from typing import Any, ClassVar
 
+from django.urls import reverse
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -172,6 +173,30 @@ class StepBody(serializers.ModelSerializer[StepResult]):
             "total_tokens": step.input_tokens + step.output_tokens,
             "cost": step.cost,
         }
+
+
+class ApprovalBody(serializers.Serializer[StepResult]):
+    """A step that waits for a person's answer."""
+
+    execution_id = serializers.UUIDField(source="run_id")
+    workflow_id = serializers.CharField(source="run.workflow.workflow_id")
+    workflow_name = serializers.CharField(source="run.workflow.name")
+    path = serializers.CharField()
+    step_id = serializers.CharField()
+    step_name = serializers.CharField(source="name")
+    prompt = serializers.CharField(source="parameters.prompt")
+    options = serializers.ListField(source="parameters.options", child=serializers.CharField())
+    assignees = serializers.ListField(
+        source="parameters.assignees",
+        child=serializers.CharField(),
+        help_text="User names, and groups as group:<name>; empty: everybody who may steer runs.",
+    )
+    waiting_since = serializers.DateTimeField(source="started_at")
+    until = serializers.DateTimeField(source="due_at", allow_null=True)
+    answer_url = serializers.SerializerMethodField(help_text="Takes `{path, answer, comment?}`.")
+
+    def get_answer_url(self, step: StepResult) -> str:
+        return reverse("runs-signal", args=[step.run_id])
 
 
 class EventBody(serializers.Serializer[Event]):

@@ -4,6 +4,7 @@ from django.urls import path
 from rest_framework.routers import SimpleRouter
 
 from workflows.api.agents import AgentViewSet
+from workflows.api.approvals import ApprovalViewSet
 from workflows.api.engines import EngineViewSet
 from workflows.api.functions import FunctionViewSet
 from workflows.api.runs import RunViewSet
@@ -21,6 +22,7 @@ router.register(
 )
 router.register("api/v1/workflow-templates/batches", TemplateBatchViewSet, basename="template-batches")
 router.register("api/v1/workflow-templates", TemplateViewSet, basename="templates")
+router.register("api/v1/approvals", ApprovalViewSet, basename="approvals")
 router.register("api/v1/runs", RunViewSet, basename="runs")
 router.register("api/v1/agents", AgentViewSet, basename="agents")
 router.register("api/v1/functions", FunctionViewSet, basename="functions")
