@@ -8,6 +8,7 @@ from typing import Any
 from django.db.models import Exists
 
 from workflows.changes import write_texts
+from workflows.held import HeldRun
 from workflows.ledger import Ledger
 from workflows.models import StepResult, StreamText
 from workflows.states import StepStatus
@@ -17,25 +18,25 @@ KEEP = 1.0  # seconds after an attempt's end, so that whoever follows it has rea
 
 @dataclass(slots=True)
 class AttemptText:
-    """What one attempt has written and what of it is stored: ``offset`` counts stored characters."""
+    """What one attempt has written, and what of it is not stored yet."""
 
-    run_id: uuid.UUID
+    held: HeldRun
     path: str
     attempt: int
-    offset: int = 0
+    stored: bool = False
     pieces: list[str] = field(default_factory=list)
 
     def write(self, text: str) -> None:
         self.pieces.append(text)
 
     def take(self) -> dict[str, Any] | None:
-        """The columns of a row with what is not stored yet."""
-        if not self.pieces:
-            return None
+        """The columns of a row with what is not stored yet. Whoever takes it stores it before what comes later."""
         text, self.pieces = "".join(self.pieces), []
-        row = {"run": self.run_id, "path": self.path, "attempt": self.attempt, "offset": self.offset, "text": text}
-        self.offset += len(text)
-        return row
+        if not text:
+            return None
+        self.stored = True
+        place = self.held.place(text)
+        return {"run": self.held.id, "path": self.path, "attempt": self.attempt, "text": text, **place}
 
 
 class AttemptTexts:
@@ -46,8 +47,8 @@ class AttemptTexts:
         self._running: dict[tuple[uuid.UUID, str], AttemptText] = {}
         self._ended: list[tuple[float, AttemptText]] = []
 
-    def begin(self, run_id: uuid.UUID, path: str, attempt: int) -> AttemptText:
-        text = self._running[run_id, path] = AttemptText(run_id, path, attempt)
+    def begin(self, held: HeldRun, path: str, attempt: int) -> AttemptText:
+        text = self._running[held.id, path] = AttemptText(held, path, attempt)
         return text
 
     def end(self, run_id: uuid.UUID, path: str | None = None) -> list[dict[str, Any]]:
@@ -57,7 +58,7 @@ class AttemptTexts:
             text = self._running.pop(key)
             if row := text.take():
                 rows.append(row)
-            if text.offset:
+            if text.stored:
                 self._ended.append((time.monotonic() + KEEP, text))
         return rows
 
@@ -78,6 +79,6 @@ class AttemptTexts:
 def _delete(ended: list[AttemptText]) -> None:
     # After a `retry` of the run an attempt under way may bear the same number: its text stays, and goes at its end.
     for text in ended:
-        same = StepResult.objects.filter(run=text.run_id, path=text.path, attempt=text.attempt, superseded=False)
-        rows = StreamText.objects.filter(run=text.run_id, path=text.path, attempt=text.attempt)
+        same = StepResult.objects.filter(run=text.held.id, path=text.path, attempt=text.attempt, superseded=False)
+        rows = StreamText.objects.filter(run=text.held.id, path=text.path, attempt=text.attempt)
         rows.exclude(Exists(same.filter(status=StepStatus.RUNNING))).delete()

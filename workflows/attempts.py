@@ -138,7 +138,7 @@ class Attempts:
         await self._control.wait(path, due)
 
     def _call_options(self, path: str) -> dict[str, Any]:
-        text = self._means.texts.begin(self._held.id, path, self._held.step(path).attempt)
+        text = self._means.texts.begin(self._held, path, self._held.step(path).attempt)
         return {
             "idempotency_key": self._held.idempotency_key(path),
             "on_token": text.write,

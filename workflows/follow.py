@@ -21,7 +21,7 @@ from workflows import engine_thread, results, runs
 from workflows.changes import Change
 from workflows.models import Event, Run, StreamText
 from workflows.states import RUN_ENDED, RunStatus
-from workflows.streaming import Attempt, Piece, Position, StreamItem, Transcript
+from workflows.streaming import Piece, Position, StreamItem, Transcript
 
 logger = logging.getLogger(__name__)
 
@@ -241,13 +241,13 @@ def _look(following: Sequence[_Following]) -> None:
 
 
 def _look_at_streams(streams: Sequence[_Stream]) -> None:
-    # Events first, text second: the text of an attempt is stored before, or with, the event that ends it.
+    # Events first, text second: what stands before an event in the stream is stored before it, or with it.
     new = _new_events(streams)
-    texts = _texts(streams, new)
+    pieces = _pieces(streams, new)
     for stream in streams:
         transcript = stream.transcript
         events = [event for event in new[stream.run_id] if event.seq > transcript.seq]
-        items = list(transcript.read(events, texts[stream.run_id]))
+        items = list(transcript.read(events, pieces[stream.run_id]))
         if transcript.end is not None and (result := _final_result(stream.run_id, transcript.seq)) is not None:
             items += transcript.conclude(result)
         if items or transcript.done:
@@ -271,23 +271,19 @@ def _new_events(streams: Sequence[_Stream]) -> dict[uuid.UUID, list[Event]]:
     return found
 
 
-def _texts(
-    streams: Sequence[_Stream], new: dict[uuid.UUID, list[Event]]
-) -> dict[uuid.UUID, dict[Attempt, list[Piece]]]:
-    """The text of attempts under way that is not told yet, and all text of runs where attempts have begun."""
+def _pieces(streams: Sequence[_Stream], new: dict[uuid.UUID, list[Event]]) -> dict[uuid.UUID, list[Piece]]:
+    """Text that is not told yet, of runs where attempts are under way or have begun."""
     wanted = []
     for stream in streams:
-        transcript = stream.transcript
-        if any(event.type == "step_start" for event in new[stream.run_id]):
-            wanted.append(Q(run=stream.run_id))
-        elif transcript.under_way is not None:
-            path, attempt = transcript.under_way
-            wanted.append(Q(run=stream.run_id, path=path, attempt=attempt, offset__gte=transcript.text_from))
-    found: dict[uuid.UUID, dict[Attempt, list[Piece]]] = defaultdict(lambda: defaultdict(list))
+        if stream.transcript.under_way or any(event.type == "step_start" for event in new[stream.run_id]):
+            start = stream.transcript.text_from
+            later = Q(seq__gt=start.event) | Q(seq=start.event, offset__gte=start.characters)
+            wanted.append(Q(run=stream.run_id) & later)
+    found: dict[uuid.UUID, list[Piece]] = defaultdict(list)
     if wanted:
-        rows = StreamText.objects.filter(_any(wanted)).values_list("run", "path", "attempt", "offset", "text")
-        for run, path, attempt, offset, text in rows:
-            found[run][path, attempt].append((offset, text))
+        rows = StreamText.objects.filter(_any(wanted)).values_list("run", "seq", "offset", "path", "attempt", "text")
+        for run, seq, offset, path, attempt, text in rows:
+            found[run].append(Piece(Position(seq, offset), path, attempt, text))
     return found
 
 

@@ -86,6 +86,7 @@ class HeldRun:
     steps: dict[str, HeldStep] = field(default_factory=dict)
     discards: Mapping[str, int] = field(default_factory=dict)  # path → results that a `retry` discarded
     change: Change | None = None
+    streamed: tuple[int, int] = (0, 0)  # an event's number, and characters of text since then
 
     @classmethod
     def of(cls, row: Run, actor: str) -> "HeldRun":
@@ -123,6 +124,12 @@ class HeldRun:
 
     def idempotency_key(self, path: str) -> str:
         return idempotency_key(self.id, path, self.step(path).discards)
+
+    def place(self, text: str) -> dict[str, int]:
+        """Where text that is stored now stands in the run's stream: after which event, and how far behind it."""
+        seq, offset = self.streamed if self.streamed[0] == self.seq else (self.seq, 0)
+        self.streamed = (seq, offset + len(text))
+        return {"seq": seq, "offset": offset}
 
     def open(self) -> Change:
         """The change being made, begun at need."""

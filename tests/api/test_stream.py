@@ -2,6 +2,7 @@
 
 import itertools
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,60 @@ def test_execute_streams_text_in_pieces_while_it_is_written(server: Server) -> N
     assert tokens[-1].at - tokens[0].at > 0.2
     assert items[0].body | {"step_id": "a", "step_name": "a", "agent_name": "tester"} == items[0].body
     assert items[-1].body["result"]["success"]
+
+
+def talking_at_once(number: int) -> dict[str, Any]:
+    """A block in which so many steps speak at once, each its own words."""
+    said = {f"s{n}": [f"{n}:{word}" for word in WORDS] for n in range(number)}
+    branches = {name: [step(name, "speak", {"words": words, "pause": 0.1})] for name, words in said.items()}
+    return {"step_id": "all", "parallel": branches}
+
+
+def spoken(items: list[Told]) -> dict[str, str]:
+    """Path → the text that was told of it."""
+    found: dict[str, str] = {}
+    for item in items:
+        if item.type == "llm_token":
+            found[item.body["path"]] = found.get(item.body["path"], "") + item.body["token"]
+    return found
+
+
+@pytest.mark.parametrize("number", [2, 10])
+def test_text_of_attempts_at_once_is_told_whole_and_can_be_taken_up_anywhere(server: Server, number: int) -> None:
+    make_workflow(talking_at_once(number))
+    whole = {f"all.s{n}": "".join(f"{n}:{word}" for word in WORDS) for n in range(number)}
+    with execute(server) as response, ThreadPoolExecutor(3) as followers:
+        run = response.headers["Content-Location"].split("/")[-2]
+        seen: list[Told] = []
+        cuts = (number, number + 3, 2 * number + 1)  # amid the text: a follower from here, while it is written
+        taken_up = []
+        for item in told(response):
+            seen.append(item)
+            if len(seen) in cuts:
+                taken_up.append((len(seen), followers.submit(follow, server, run, item.id)))
+    assert spoken(seen) == whole
+    assert {item.body["step_id"] for item in seen if item.type == "llm_token"} == {f"s{n}" for n in range(number)}
+    for cut, rest in taken_up:
+        assert [(item.id, item.body) for item in rest.result()] == [(item.id, item.body) for item in seen[cut:]]
+
+
+def test_a_stream_tells_that_a_person_is_asked_and_goes_on_with_the_answer(server: Server) -> None:
+    make_workflow({"step_id": "gate", "approval": {"prompt": "Publish?", "timeout_seconds": 60}}, step("b"))
+    with execute(server) as response:
+        items = told(response)
+        asked = next(items)
+        assert (asked.type, asked.body["path"], asked.body["kind"]) == ("step_waiting", "gate", "approval")
+        assert (asked.body["prompt"], asked.body["options"]) == ("Publish?", ["approve", "reject"])
+        assert asked.body["until"]
+        address = server.url(f"/api/v1/runs/{response.headers['Content-Location'].split('/')[-2]}/signal")
+        data_of(requests.post(address, json={"path": "gate", "answer": "approve"}, timeout=10))
+        rest = list(items)
+    assert [(item.type, item.body.get("path")) for item in rest] == [
+        ("step_complete", "gate"),
+        ("step_start", "b"),
+        ("step_complete", "b"),
+        ("workflow_complete", None),
+    ]
 
 
 def test_the_stream_of_execute_can_be_taken_up_elsewhere(server: Server) -> None:

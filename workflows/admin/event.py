@@ -62,7 +62,7 @@ class SiteChainAdmin(ReadOnlyAdmin):
 
 @admin.register(StreamText)
 class StreamTextAdmin(ReadOnlyAdmin):
-    list_display = ["run", "path", "attempt", "offset", "piece"]
+    list_display = ["run", "path", "attempt", "seq", "offset", "piece"]
     search_fields = ["path", "text"]
     list_select_related: Any = False
 

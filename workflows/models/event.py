@@ -40,12 +40,16 @@ class SiteChain(models.Model):
 
 
 class StreamText(models.Model):
-    """A piece of text that a running attempt has written; deleted when the step has ended."""
+    """A piece of text that a running attempt has written; deleted when the step has ended.
+
+    ``seq`` and ``offset`` are its place in the run's stream, in which the texts of attempts at once are mixed.
+    """
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="stream_texts")
     path = models.CharField(max_length=500)
     attempt = models.PositiveIntegerField()
-    offset = models.PositiveIntegerField()  # characters of this attempt's text before this piece
+    seq = models.PositiveIntegerField(db_default=0, default=0)  # number of the run's event before this piece
+    offset = models.PositiveIntegerField()  # characters of text between the two
     text = models.TextField()
 
     class Meta:
