@@ -19,6 +19,57 @@ def _sees(model: str) -> Any:
     return lambda request: request.user.has_perm(f"{app}.view_{name}")
 
 
+APPROVALS = "Waiting for you"
+
+NAVIGATION: list[dict[str, Any]] = [
+    {
+        "items": [
+            {"title": "Home", "icon": "home", "link": reverse_lazy("admin:index")},
+            _link("Workflows", "account_tree", "workflows_workflow"),
+            _link("Templates", "file_copy", "workflows_template"),
+            {
+                "title": APPROVALS,
+                "icon": "how_to_reg",
+                "link": reverse_lazy("approvals"),
+                "permission": _sees("workflows_run"),
+            },
+            _link("Runs", "play_circle", "workflows_run"),
+            _link("Agents", "smart_toy", "agents_agent"),
+            _link("Audit trail", "history", "workflows_event"),
+            _link("Workers", "memory", "workflows_worker"),
+        ]
+    },
+    {
+        "title": "Rows behind them",
+        "collapsible": True,
+        "separator": True,
+        "items": [
+            _link("Versions", "commit", "workflows_workflowversion"),
+            _link("Steps", "format_list_numbered", "workflows_step"),
+            _link("Template batches", "dynamic_feed", "workflows_templatebatch"),
+            _link("Template rows", "table_rows", "workflows_templatebatchrow"),
+            _link("Step results", "task_alt", "workflows_stepresult"),
+            _link("Run requests", "outgoing_mail", "workflows_runrequest"),
+            _link("Start keys", "key", "workflows_startkey"),
+            _link("Cached results", "cached", "workflows_cachedresult"),
+            _link("Agent shares", "pie_chart", "workflows_agentshare"),
+            _link("Streamed text", "notes", "workflows_streamtext"),
+            _link("Site chain", "link", "workflows_sitechain"),
+        ],
+    },
+    {
+        "title": "Accounts",
+        "collapsible": True,
+        "separator": True,
+        "items": [
+            _link("Users", "person", "auth_user"),
+            _link("Groups", "group", "auth_group"),
+            _link("API tokens", "key", "knox_authtoken"),
+        ],
+    },
+]
+"""The sidebar, by groups."""
+
 UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "Kolosal Workflows",
     "SITE_HEADER": "Kolosal Workflows",
@@ -32,47 +83,7 @@ UNFOLD: dict[str, Any] = {
     "COMMAND": {"search_models": False},
     "SIDEBAR": {
         "show_search": True,
-        "navigation": [
-            {
-                "items": [
-                    {"title": "Home", "icon": "home", "link": reverse_lazy("admin:index")},
-                    _link("Workflows", "account_tree", "workflows_workflow"),
-                    _link("Templates", "file_copy", "workflows_template"),
-                    _link("Runs", "play_circle", "workflows_run"),
-                    _link("Agents", "smart_toy", "agents_agent"),
-                    _link("Audit trail", "history", "workflows_event"),
-                    _link("Workers", "memory", "workflows_worker"),
-                ]
-            },
-            {
-                "title": "Rows behind them",
-                "collapsible": True,
-                "separator": True,
-                "items": [
-                    _link("Versions", "commit", "workflows_workflowversion"),
-                    _link("Steps", "format_list_numbered", "workflows_step"),
-                    _link("Template batches", "dynamic_feed", "workflows_templatebatch"),
-                    _link("Template rows", "table_rows", "workflows_templatebatchrow"),
-                    _link("Step results", "task_alt", "workflows_stepresult"),
-                    _link("Run requests", "outgoing_mail", "workflows_runrequest"),
-                    _link("Start keys", "key", "workflows_startkey"),
-                    _link("Cached results", "cached", "workflows_cachedresult"),
-                    _link("Agent shares", "pie_chart", "workflows_agentshare"),
-                    _link("Streamed text", "notes", "workflows_streamtext"),
-                    _link("Site chain", "link", "workflows_sitechain"),
-                ],
-            },
-            {
-                "title": "Accounts",
-                "collapsible": True,
-                "separator": True,
-                "items": [
-                    _link("Users", "person", "auth_user"),
-                    _link("Groups", "group", "auth_group"),
-                    _link("API tokens", "key", "knox_authtoken"),
-                ],
-            },
-        ],
+        "navigation": "workflows.admin.approvals.navigation",
     },
     "COLORS": {
         "primary": {

@@ -27,6 +27,7 @@ from workflows.states import RETRYABLE, RunStatus, StepStatus
 Verb = RunRequest.Verb
 
 EVENTS_KEPT = 100  # of one run
+LONGEST_COMMENT = 10_000  # characters of what goes with an answer
 
 
 def get(run_id: uuid.UUID | str) -> Run:

@@ -8,9 +8,11 @@ from django.db.models import Count
 from django.http import HttpRequest
 from django.utils import timezone
 
+from workflows.admin.approvals import waiting_for
 from workflows.models import Run, Worker, Workflow
 from workflows.states import RUN_ACTIVE, RunStatus
 
+QUESTIONS = 5  # those that have waited longest
 ALWAYS_SHOWN = (RunStatus.RUNNING, RunStatus.QUEUED, RunStatus.COMPLETED, RunStatus.FAILED)
 
 
@@ -22,6 +24,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         "title": "Home",
         "sees_runs": user.has_perm("workflows.view_run"),
         "may_run": user.has_perm("workflows.add_run"),
+        "questions": waiting_for(request)[:QUESTIONS],
         "counts": _counts(now),
         "workers": Worker.objects.live(now).filter(kind=Worker.Kind.WORKER).count(),
         "model": settings.INFERENCE_URL,

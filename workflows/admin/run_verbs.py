@@ -15,6 +15,7 @@ from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_POST
 
 from workflows import runs
+from workflows.admin import approvals
 from workflows.admin.base import ReadOnlyAdmin, actor_of
 from workflows.admin.forms import RerunForm
 from workflows.admin.start import tell_input_errors
@@ -55,7 +56,8 @@ class RunVerbs(ReadOnlyAdmin):
         steer = view(require_POST(self.steer_view))
         verbs = [path(f"<uuid:run_id>/{verb}/", steer, {"verb": verb}, name=f"workflows_run_{verb}") for verb in LABELS]
         rerun = path("<uuid:run_id>/rerun/", view(self.rerun_view), name="workflows_run_rerun")
-        return [*verbs, rerun, *super().get_urls()]
+        answer = path("<uuid:run_id>/answer/", view(approvals.answer), name="workflows_run_answer")
+        return [*verbs, rerun, answer, *super().get_urls()]
 
     def has_steer_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("workflows.change_run")

@@ -8,6 +8,7 @@ from rest_framework.request import Request
 
 from workflows.api.base import StrictSerializer, WholeNumber
 from workflows.models.fields import dumps
+from workflows.runs import LONGEST_COMMENT
 from workflows.template_batches import MOST_ROWS
 
 SMALL_INTEGER = 32_767
@@ -62,7 +63,11 @@ class SignalRequest(StrictSerializer):
         required=False, max_length=200, trim_whitespace=False, help_text="One of the step's options."
     )
     comment = serializers.CharField(
-        required=False, allow_blank=True, max_length=10_000, trim_whitespace=False, help_text="Goes with the answer."
+        required=False,
+        allow_blank=True,
+        max_length=LONGEST_COMMENT,
+        trim_whitespace=False,
+        help_text="Goes with the answer.",
     )
     event = serializers.CharField(
         required=False, max_length=200, trim_whitespace=False, help_text="Name of an event that a step waits for."
