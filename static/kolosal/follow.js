@@ -1,5 +1,5 @@
 // The page of a run. While it goes on, its head and timeline are fetched again every two seconds; unfolded steps
-// stay as they are. A link of the timeline unfolds its step.
+// stay as they are, and so does a comment that is being written. A link of the timeline unfolds its step.
 "use strict";
 
 const INTERVAL = 2000;
@@ -7,7 +7,8 @@ const INTERVAL = 2000;
 async function refresh() {
   const shown = document.querySelector("[data-follow]");
   if (!shown) return;
-  if (!document.hidden && !shown.contains(document.activeElement)) {
+  const written = [...shown.querySelectorAll("textarea")].some((field) => field.value);
+  if (!document.hidden && !written && !shown.contains(document.activeElement)) {
     try {
       const answer = await fetch(window.location.href, { credentials: "same-origin" });
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");

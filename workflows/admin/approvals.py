@@ -56,7 +56,7 @@ def answer(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
     if form.is_valid():
         _answer(request, run_id, **form.cleaned_data)
     else:
-        messages.error(request, "; ".join(f"{name}: {' '.join(told)}" for name, told in form.errors.items()))
+        messages.error(request, "; ".join(f"{name}: {told[0]}" for name, told in form.errors.items()))
     back = BACK.get(request.POST.get("back", ""))
     return HttpResponseRedirect(reverse(back) if back else reverse("admin:workflows_run_change", args=[run_id]))
 

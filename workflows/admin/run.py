@@ -61,7 +61,7 @@ class RunAdmin(RunVerbs):
             **self.admin_site.each_context(request),
             "title": run.workflow.name,
             "opts": self.opts,
-            "page": page_of(run, request.GET.get("page")),
+            "page": page_of(run, request.GET.get("page"), request.user),
             "verbs": verbs_for(run) if self.has_steer_permission(request) else {},
             "may_rerun": self.has_rerun_permission(request) and run.workflow.archived_at is None,
         }
@@ -92,7 +92,7 @@ class RunAdmin(RunVerbs):
     @display(description="steps")
     def steps_done(self, run: Run) -> str:
         failed = f", {run.failed_steps} failed" if run.failed_steps else ""
-        done = f"{run.executed_steps + run.skipped_steps} of {run.total_steps}{failed}"
+        done = f"{run.executed_steps + run.skipped_steps} of {run.known_steps}{failed}"
         return format_html('<span class="k-near">{}</span>', done)
 
     @display(description="created", ordering="id")

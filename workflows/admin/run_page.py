@@ -8,12 +8,17 @@ from typing import Any
 from django.core.paginator import Page, Paginator
 from django.utils import timezone
 
+from workflows import approvals
 from workflows.admin.base import duration, entries, readable
+from workflows.admin.places import Place, in_tree_order
+from workflows.admin.questions import GivenAnswer, Question, answers_of, questions_of
 from workflows.admin.timeline import Row, Scale, pending_row, row
+from workflows.definitions.models import step_model
 from workflows.models import Event, Run, StepResult
-from workflows.states import StepStatus
+from workflows.states import STEP_FAILED
 
 STEPS_ON_A_PAGE = 50
+LONGEST_TIMELINE = 1000
 EVENTS_ON_A_PAGE = 100
 EARLIER_ON_A_PAGE = 100
 RERUNS_ON_A_PAGE = 10
@@ -50,8 +55,13 @@ class StepView:
     """A step's result with its values made readable; long ones are cut."""
 
     row: StepResult
+    place: Place
     earlier: list[Earlier]  # newest first
     number: int
+    decided: str
+    answer: GivenAnswer | None
+    question: Question | None
+    child: Run | None
     length: str
     parameters: list[tuple[str, str]]
     result: list[tuple[str, str]]
@@ -60,8 +70,8 @@ class StepView:
 
     @property
     def opened(self) -> bool:
-        """Steps that failed are shown unfolded: they are what one came for."""
-        return self.row.status in {StepStatus.FAILED, StepStatus.TIMED_OUT}
+        """Steps that failed or ask somebody are shown unfolded: they are what one came for."""
+        return self.row.status in STEP_FAILED or self.question is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +91,10 @@ class RunPage:
     waited: str
     shares: list[Share]
     rows: list[Row]
+    rows_left_out: int
     ticks: list[tuple[float, str]]
-    steps: Page[StepResult]
+    questions: list[Question]  # the longest waiting first
+    steps: Page[str]
     views: list[StepView]
     input: list[tuple[str, str]]
     reruns: list[Run]  # newest first
@@ -90,28 +102,34 @@ class RunPage:
     more_events: int
 
 
-def page_of(run: Run, number: str | None, now: datetime | None = None) -> RunPage:
-    """The page of a run; ``number`` is the page of its steps, `STEPS_ON_A_PAGE` on each.
+def page_of(run: Run, number: str | None, person: approvals.Person, now: datetime | None = None) -> RunPage:
+    """The page of a run as ``person`` sees it; ``number`` is the page of its steps, `STEPS_ON_A_PAGE` on each.
 
-    The timeline shows every step but reads only the light columns; results are read for one page of steps.
+    The timeline reads only the light columns, and of very many steps only the outer ones; results are read for one page
+    of steps.
     """
     now = now or timezone.now()
     events = list(run.events.order_by("-seq")[:EVENTS_ON_A_PAGE])
-    steps = Paginator(run.steps.filter(superseded=False).order_by("id"), STEPS_ON_A_PAGE).get_page(number)
-    earlier = _earlier(run, steps) if run.attempt > 1 else {}
+    begun = dict(run.steps.filter(superseded=False).values_list("path", "pk"))
+    paths = in_tree_order(begun)
+    steps = Paginator(paths, STEPS_ON_A_PAGE).get_page(number)
+    shown = _shown(paths, list(steps))
     scale = _scale(run, now)
+    rows = _timeline(run, scale, begun, shown)
+    pending = [line for line in _not_begun(run.version.definition) if line.place.path not in begun]
+    questions = questions_of(run, person)
     return RunPage(
         run=run,
         version=run.version.number,
         length=duration(run.execution_ms(now)),
         waited=duration(((run.started_at or run.ended_at or now) - run.created_at).total_seconds() * 1000),
         shares=list(_shares(run)),
-        rows=_timeline(run, scale),
+        rows=rows + pending,
+        rows_left_out=len(begun) - len(rows),
         ticks=scale.ticks() if run.started_at else [],
+        questions=questions,
         steps=steps,
-        views=[
-            _view(step, number, earlier.get(step.path, [])) for number, step in enumerate(steps, steps.start_index())
-        ],
+        views=list(_views(run, steps, {question.row.path: question for question in questions})),
         input=entries(run.input),
         reruns=list(run.reruns.only("id", "status").order_by("-id")[:RERUNS_ON_A_PAGE]),
         events=events,
@@ -124,52 +142,102 @@ def _scale(run: Run, now: datetime) -> Scale:
     return Scale(start, max(run.ended_at or now, start))
 
 
-def _timeline(run: Run, scale: Scale) -> list[Row]:
-    begun = run.steps.filter(superseded=False).order_by("id").defer("parameters", "result", "logs")
-    rows = [row(step, scale, 1 + index // STEPS_ON_A_PAGE) for index, step in enumerate(begun)]
-    seen = {line.path for line in rows}
-    return rows + [line for line in _not_begun(run.version.definition) if line.path not in seen]
+def _shown(paths: list[str], on_page: list[str]) -> dict[str, int]:
+    """Path → page of the list of steps, for those that the timeline shows.
+
+    All, unless there are too many: then those down to the depth that fits, and those of the page.
+    """
+    pages = {path: 1 + index // STEPS_ON_A_PAGE for index, path in enumerate(paths)}
+    if len(paths) <= LONGEST_TIMELINE:
+        return pages
+    depths = sorted(path.count(".") for path in paths)
+    deepest = max(0, depths[LONGEST_TIMELINE] - 1)
+    return {path: page for path, page in pages.items() if path.count(".") <= deepest or path in on_page}
+
+
+def _timeline(run: Run, scale: Scale, begun: dict[str, int], shown: dict[str, int]) -> list[Row]:
+    light = run.steps.filter(superseded=False).defer("parameters", "result", "logs")
+    if len(shown) < len(begun):
+        light = light.filter(pk__in=[begun[path] for path in shown])
+    found = {step.path: step for step in light}
+    return [row(found[path], scale, page) for path, page in shown.items() if path in found]
 
 
 def _not_begun(definition: dict[str, Any]) -> Iterator[Row]:
+    """Of blocks only themselves: which of their steps will run is not known before."""
     for step in definition["steps"]:
-        yield pending_row(step["step_id"], step.get("step_name") or step["step_id"])
+        yield pending_row(step["step_id"], step.get("step_name") or step["step_id"], step_model(step).kind)
 
 
 def _shares(run: Run) -> Iterator[Share]:
     x = 0.0
     counts = {"completed": run.successful_steps, "failed": run.failed_steps, "skipped": run.skipped_steps}
     for kind, count in counts.items():
-        width = 100 * count / max(run.total_steps, 1)
+        width = 100 * count / max(run.known_steps, 1)
         if width:
             yield Share(kind, round(x, 3), round(width, 3))
         x += width
 
 
-def _earlier(run: Run, steps: Page[StepResult]) -> dict[str, list[Earlier]]:
+def _earlier(run: Run, paths: list[str]) -> dict[str, list[Earlier]]:
     """Path → what earlier retries discarded of these steps."""
-    paths = [step.path for step in steps]
     found: dict[str, list[Earlier]] = {}
     for step in run.steps.filter(superseded=True, path__in=paths).order_by("-id")[:EARLIER_ON_A_PAGE]:
         found.setdefault(step.path, []).append(Earlier(step, _took(step), entries(step.result)))
     return found
 
 
-def _view(step: StepResult, number: int, earlier: list[Earlier]) -> StepView:
-    return StepView(
-        row=step,
-        earlier=earlier,
-        number=number,
-        length=_took(step),
-        parameters=entries(step.parameters),
-        result=entries(step.result),
-        attempts=[_attempt(attempt) for attempt in step.attempts],
-        logs=[_log_line(line, step) for line in step.logs],
-    )
+def _views(run: Run, steps: Page[str], questions: dict[str, Question]) -> Iterator[StepView]:
+    paths = list(steps)
+    found = {step.path: step for step in run.steps.filter(superseded=False, path__in=paths)}
+    earlier = _earlier(run, paths) if run.attempt > 1 else {}
+    kinds = {step.kind for step in found.values()}
+    answers = answers_of(run, found) if "approval" in kinds else {}
+    children = {c.parent_path: c for c in run.children.filter(parent_path__in=paths)} if "workflow" in kinds else {}
+    for number, path in enumerate(paths, steps.start_index()):
+        if path not in found:  # a retry has discarded it meanwhile
+            continue
+        step = found[path]
+        yield StepView(
+            row=step,
+            place=Place(path),
+            earlier=earlier.get(path, []),
+            number=number,
+            decided=decided(step),
+            answer=answers.get(path),
+            question=questions.get(path),
+            child=children.get(path),
+            length=_took(step),
+            parameters=entries(step.parameters),
+            result=entries(step.result),
+            attempts=[_attempt(attempt) for attempt in step.attempts],
+            logs=[_log_line(line, step) for line in step.logs],
+        )
+
+
+def decided(step: StepResult) -> str:
+    """What a block has come to, in a few words."""
+    said, result = step.parameters or {}, step.result or {}
+    match step.kind:
+        case "if" | "switch" if "branch" in said:
+            return f"branch {said['branch']}" if said["branch"] else "no branch"
+        case "for_each" if "items" in said:
+            return _counted(len(said["items"]), "item")
+        case "while" if "iterations" in result:
+            return _counted(result["iterations"], "iteration")
+        case "wait_for" if "event" in said:
+            return f"event {said['event']}"
+        case "workflow" if "workflow" in said:
+            return str(said["workflow"])
+    return ""
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def _took(step: StepResult) -> str:
-    return duration(step.duration_ms) if step.started_at else "–"
+    return duration(step.duration_ms) if step.started_at and (step.ended_at or step.duration_ms) else "–"
 
 
 def _attempt(attempt: dict[str, Any]) -> Attempt:

@@ -7,6 +7,7 @@ from itertools import pairwise
 from math import ceil, floor, log10
 
 from workflows.admin.base import duration
+from workflows.admin.places import Place
 from workflows.models import StepResult
 from workflows.states import STEP_ENDED, StepStatus
 
@@ -27,8 +28,11 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    path: str
+    """``page``: that of the list of steps which has the step, 0 for one that has not begun."""
+
+    place: Place
     name: str
+    kind: str
     status: str
     length: str
     page: int
@@ -67,18 +71,19 @@ class Scale:
 def row(step: StepResult, scale: Scale, page: int) -> Row:
     """The step's line: its attempts, the waits between them, and what is under way."""
     return Row(
-        path=step.path,
+        place=Place(step.path),
         name=step.name or step.path,
+        kind=step.kind,
         status=step.status,
         length=duration(step.duration_ms) if step.duration_ms else "",
         page=page,
-        bars=[*_ended_attempts(step, scale), *_gaps(step, scale), *_under_way(step, scale)],
+        bars=[*_ended_attempts(step, scale), *_gaps(step, scale), *_under_way(step, scale), *_whole(step, scale)],
     )
 
 
-def pending_row(step_id: str, name: str) -> Row:
+def pending_row(step_id: str, name: str, kind: str) -> Row:
     """The line of a step that has not begun."""
-    return Row(path=step_id, name=name, status=StepStatus.PENDING, length="", page=0)
+    return Row(Place(step_id), name, kind, StepStatus.PENDING, length="", page=0)
 
 
 def _ended_attempts(step: StepResult, scale: Scale) -> Iterator[Bar]:
@@ -106,8 +111,18 @@ def _gaps(step: StepResult, scale: Scale) -> Iterator[Bar]:
 
 def _under_way(step: StepResult, scale: Scale) -> Iterator[Bar]:
     if step.status == StepStatus.RUNNING and step.started_at:
-        title = f"attempt {step.attempt}: running"
+        title = f"attempt {step.attempt}: running" if step.attempt else "under way"
         yield scale.bar(StepStatus.RUNNING, _newest_start(step), scale.end, title)
+
+
+def _whole(step: StepResult, scale: Scale) -> Iterator[Bar]:
+    """Steps without attempts: blocks and waits, from their beginning to their end."""
+    if step.attempts or step.started_at is None:
+        return
+    if step.ended_at is not None:
+        yield scale.bar(step.status, step.started_at, step.ended_at, f"{step.kind}: {duration(step.duration_ms)}")
+    elif step.status == StepStatus.WAITING:
+        yield scale.bar(StepStatus.WAITING, step.started_at, scale.end, f"{step.kind}: waiting")
 
 
 def _newest_start(step: StepResult) -> datetime:

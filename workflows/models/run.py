@@ -140,13 +140,17 @@ class Run(models.Model):
         return self.successful_steps + self.failed_steps
 
     @property
+    def known_steps(self) -> int:
+        """Steps that it has or will have, as far as is known by now: those of the definition before its first claim."""
+        return self.planned_steps or self.total_steps
+
+    @property
     def progress(self) -> float:
         """Share of the steps, as far as they are known, that have ended, from 0 to 1."""
         ended = self.executed_steps + self.skipped_steps
-        planned = self.planned_steps or self.total_steps
         if self.status == RunStatus.COMPLETED:
             return 1.0
-        return min(1.0, ended / planned) if planned else 0.0
+        return min(1.0, ended / self.known_steps) if self.known_steps else 0.0
 
     def discards(self) -> dict[str, int]:
         """Path → how many completed results of it a `retry` has discarded: part of later idempotency keys."""
