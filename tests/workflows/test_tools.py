@@ -17,6 +17,7 @@ from tests.engines import and_close, in_engine, until
 from tests.factories import make_definition, make_workflow, results, run_to_end, step
 from tests.workflows.test_helper_processes import children
 from workflows import execution, runs
+from workflows.catalog import Catalog
 from workflows.definitions import check, read_object
 from workflows.engine import Engine
 from workflows.errors import LeaseLost
@@ -169,7 +170,7 @@ def test_offline_no_tool_is_called_and_the_result_says_so() -> None:
 )
 def test_what_can_be_no_tool_is_refused_when_it_is_saved_and_else_when_it_runs(name: str, told: str) -> None:
     source = read_object(make_definition(ask("echo", name, "${context.more}")).model_dump(mode="json"))
-    (problem,) = check(source, catalog.Catalog()).problems
+    (problem,) = check(source, Catalog()).problems
     assert (problem.path, problem.code) == ("steps[0].parameters.tools[1]", "invalid_parameter")
     assert told in problem.message
     row = run_to_end(ask("echo", "${context.more}"), input={"more": name}).steps.get()
