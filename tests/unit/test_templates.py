@@ -1,9 +1,13 @@
 """Templates as documents: what is refused when one is stored, and what its definition becomes with parameters."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from tests.unit.test_blocks import JUNK, NESTS
 from tests.unit.test_definitions import Catalog
 from workflows.definitions import (
     Definition,
@@ -248,3 +252,20 @@ def test_shipped_templates_come_back_the_same_from_yaml(path):
     again = check_template(read_yaml(yaml_text(to_dict(document))))
     assert to_dict(again) == to_dict(document)
     assert isinstance(again, TemplateDocument)
+
+
+@settings(max_examples=60, deadline=None)
+@given(JUNK | st.lists(JUNK, max_size=2))
+def test_whatever_stands_in_place_of_steps_a_template_is_stored_filled_in_or_refused(junk):
+    definition = {"workflow_id": "w", "steps": [junk, "${params.x}", {"step_id": "g", "if": "params.y", "then": junk}]}
+    with suppress(DefinitionError):
+        accepted(definition, properties={"x": {}, "y": {}})
+    with suppress(DefinitionError):
+        filled(definition, x=junk, y=1)
+
+
+@settings(max_examples=40, deadline=None)
+@given(NESTS)
+def test_a_nest_of_blocks_without_parameters_stays_as_it_is(steps):
+    definition = {"workflow_id": "w", "steps": steps}
+    assert filled(definition) == definition
