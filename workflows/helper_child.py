@@ -26,13 +26,14 @@ from workflows.process_group import die_with_parent
 
 
 def serve(connection: Connection) -> None:
-    """Answer jobs until the other end closes."""
+    """Say that it is ready, then answer jobs until the other end closes."""
     os.setpgid(0, 0)  # a group of its own, so that whatever a function starts is killed with it
     die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     registry.all_functions()
     with contextlib.suppress(EOFError, OSError):
+        _send(connection, {"ready": True})
         while True:
             _answer(connection, json.loads(connection.recv_bytes()))
 

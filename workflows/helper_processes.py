@@ -38,9 +38,17 @@ class _Helper:
         with _no_main_module():
             self._process.start()
         other_end.close()
+        self._wait_until_ready()
 
     def is_alive(self) -> bool:
         return self._process.is_alive()
+
+    def _wait_until_ready(self) -> None:
+        """The time that a process takes to come up is not that of its first job."""
+        try:
+            self._connection.recv_bytes()
+        except (EOFError, OSError):
+            raise self._died() from None
 
     def converse(self, job: bytes, on_message: Callable[[Message], None], before: Callable[[], None]) -> Message:
         """Send a job and wait for its answer; blocks. Raises `HelperDied`, and what ``before`` raises."""
