@@ -160,10 +160,13 @@ class Waits:
 
     async def _request(self, begun: _Begun, takes: Callable[[RunRequest], bool]) -> RunRequest | None:
         """What has come for the step already, or comes in time; None when it is due."""
-        waiting = await self._ledger.insist(requests.of_run, self._run.pk)
-        if found := self._control.take(waiting, takes):
+        if found := await self._come(takes):
             return found
-        return await self._control.wait(begun.path, begun.due, takes, counts=False)
+        came = await self._control.wait(begun.path, begun.due, takes, counts=False)
+        return came or await self._come(takes)  # what came in time may not have been read yet
+
+    async def _come(self, takes: Callable[[RunRequest], bool]) -> RunRequest | None:
+        return self._control.take(await self._ledger.insist(requests.of_run, self._run.pk), takes)
 
     async def _child(self, begun: _Begun) -> Outcome:
         decision, path = begun.decision, begun.path

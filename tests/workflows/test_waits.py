@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from tests.engines import in_engine, until
 from tests.factories import make_workflow, results, run_to_end, statuses, step
-from workflows import audit, invariants, publishing, runs
+from workflows import audit, invariants, publishing, requests, runs
 from workflows.engine import Engine
 from workflows.errors import AnswerRefused, RunStateConflict, StepNotFound
 from workflows.models import Event, Run, RunRequest, Workflow
@@ -154,6 +154,20 @@ def test_nobody_answers_in_time(on_timeout: str, status: str) -> None:
         assert (run.status, run.error_code) == ("failed", "ApprovalTimeout")
     else:
         assert results(run)["ask"] == {"answer": on_timeout, "comment": "", "answered_by": None}
+
+
+def test_an_answer_in_time_counts_though_its_holder_has_not_read_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(requests, "of_holder", lambda who: [])
+    run = started({"step_id": "ask", "approval": {"prompt": "?", "timeout_seconds": 2}})
+
+    async def script(engine: Engine) -> None:
+        await engine.take([run.pk])
+        await until(lambda: run.steps.filter(path="ask", status="waiting").exists())
+        await asyncio.to_thread(call, runs.answer, run.pk, "ask", "approve", actor="ann")
+        await until(lambda: has_ended(run))
+
+    in_engine(script)
+    assert results(fresh(run))["ask"]["answered_by"] == "ann"
 
 
 def test_time_in_an_approval_does_not_count_towards_the_deadline() -> None:
