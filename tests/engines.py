@@ -2,11 +2,15 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from django.db import connection
 
 from workflows.engine import Engine
 from workflows.models import Worker
+
+
+Value = TypeVar("Value")
 
 
 def in_engine(script: Callable[[Engine], Awaitable[None]]) -> None:
@@ -28,8 +32,9 @@ async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
             await asyncio.sleep(0.02)
 
 
-def and_close(condition: Callable[[], bool]) -> bool:
+def and_close(ask: Callable[[], Value]) -> Value:
+    """What it gives, asked in a thread whose connection is closed then."""
     try:
-        return condition()
+        return ask()
     finally:
         connection.close()

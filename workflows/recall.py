@@ -27,6 +27,9 @@ from workflows.states import STEP_ENDED, STEP_FAILED, StepStatus
 MERGED = frozenset({"function", "workflow", "approval", "wait_for"})
 """Kinds of steps whose result is merged into the context."""
 
+TOLD = STEP_ENDED - {StepStatus.CANCELLED}
+"""What has ended by itself. What a failure beside it cut off tells nothing, as it told nothing when it happened."""
+
 
 class Reached(Exception):
     """The walk has come to the path where it was to stop; ``scope`` is what the step there sees."""
@@ -67,7 +70,7 @@ class Recall:
             return
         if not isinstance(step, FunctionStep):
             self._inside(step, row, scope, path)
-        if row.status in STEP_ENDED:
+        if row.status in TOLD:
             scope.add(step.step_id, record_of(row), merged(step, row.status, row.result))
         if isinstance(step, FunctionStep) and step.generate and row.status == StepStatus.COMPLETED:
             self.steps(generated.read(row.result), scope, f"{path}.")
@@ -99,7 +102,7 @@ class Recall:
 
     @staticmethod
     def _join(scope: Scope, row: StepResult, forks: list[Additions]) -> None:
-        if row.status in STEP_ENDED:
+        if row.status in TOLD:
             for fork in forks:
                 scope.join(fork)
 

@@ -6,6 +6,7 @@ reads them.
 
 import asyncio
 import os
+import secrets
 import signal
 import time
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 from agents.functions.base import Call, Parameters
 from agents.functions.registry import function
 
-NAMES = ["effect", "effect_plain", "effect_crash"]
+NAMES = ["effect", "effect_plain", "effect_crash", "effect_generate", "effect_score"]
 
 
 class Effect(Parameters):
@@ -44,6 +45,49 @@ async def effect(call: Call, parameters: Effect) -> dict[str, Any]:
     executions = count(parameters.folder, call.idempotency_key, os.getpid())
     await asyncio.sleep(parameters.seconds)
     return _result(executions, parameters.failures)
+
+
+class Generate(Effect):
+    """``count`` steps are made, each of which takes ``seconds_each``."""
+
+    count: int = 2
+    seconds_each: float = 0.0
+
+
+@function("effect_generate")
+async def effect_generate(call: Call, parameters: Generate) -> dict[str, Any]:
+    """Makes other steps at each call, the last of them inside a block."""
+    count(parameters.folder, call.idempotency_key, os.getpid())
+    await asyncio.sleep(parameters.seconds)
+    made = [_made(call, parameters, number) for number in range(parameters.count)]
+    inside = {"step_id": f"if_{made[-1]['step_id']}", "if": "true", "then": made[-1:]}
+    return {"steps": [*made[:-1], inside]}
+
+
+def _made(call: Call, parameters: Generate, number: int) -> dict[str, Any]:
+    effect = {"folder": parameters.folder, "seconds": parameters.seconds_each}
+    return {
+        "step_id": f"made{number}_{secrets.token_hex(8)}",
+        "agent_id": call.agent.name,
+        "function_name": "effect",
+        "parameters": effect,
+        "max_retries": 20,
+        "retry": {"initial_delay_seconds": 0.1},
+    }
+
+
+class Score(Effect):
+    """``before`` is the score so far."""
+
+    before: int = 0
+
+
+@function("effect_score")
+async def effect_score(call: Call, parameters: Score) -> dict[str, Any]:
+    """One better than before."""
+    count(parameters.folder, call.idempotency_key, os.getpid())
+    await asyncio.sleep(parameters.seconds)
+    return {"score": parameters.before + 1}
 
 
 @function("effect_plain")

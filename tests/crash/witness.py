@@ -18,9 +18,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.crash import effects
 from workflows.models import StepResult
 
-COUNTED = ("effect", "effect_plain", "effect_crash", "http_request")
+COUNTED = (*effects.NAMES, "http_request")
 CUT_SHORT = frozenset({"StepTimeout", "RunDeadlineExceeded", "Cancelled", "HelperDied", "TooManyRecoveries"})
 
 
