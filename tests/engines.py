@@ -9,7 +9,6 @@ from django.db import connection
 from workflows.engine import Engine
 from workflows.models import Worker
 
-
 Value = TypeVar("Value")
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from tests.crash import strikes, takeovers, witness
+from tests.crash import oracle, strikes, takeovers, witness
+from tests.crash.answerer import Answerer
 from tests.crash.checks import broken_invariants
 from tests.crash.hosts import Host
 from tests.crash.load import Load, persistently, publish
@@ -38,7 +39,9 @@ class Done:
     plan: "Plan"
     broken: list[str] = field(default_factory=list)
     runs: int = 0
+    children: int = 0
     steps: int = 0
+    given: int = 0  # answers and events
     testimony: witness.Testimony = field(default_factory=witness.Testimony)
     strikes: Counter[str] = field(default_factory=Counter)
     points: tuple[int, int] = (0, 0)  # struck, all
@@ -60,7 +63,9 @@ def carry_out(plan: "Plan", console: Console) -> Done:
         for host in hosts:
             host.start_worker()
         hosts[0].start_web()
-        _strike(plan, site, hosts, done, console)
+        with Answerer(plan.seed) as answerer:
+            _strike(plan, site, hosts, done, console)
+        done.given = answerer.given
         _check(site, done)
         if done.broken:
             _keep_logs(hosts, console)
@@ -82,9 +87,9 @@ def _site(plan: "Plan", stack: ExitStack) -> Site:
 
 def _strike(plan: "Plan", site: Site, hosts: list[Host], done: Done, console: Console) -> None:
     chance = random.Random(f"{plan.seed} {plan.store} {plan.broker}")
-    workflows = publish(site, STEP_SECONDS)
+    workflows = publish(site, STEP_SECONDS, plan.seed)
     thrown = Strikes(site, hosts, chance, LEASE)
-    points = Points(site, hosts, workflows, thrown)
+    points = Points(site, hosts, workflows, thrown, plan.seed)
     title = f"{plan.store}, {plan.broker} broker"
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
@@ -131,9 +136,11 @@ def _settle(thrown: Strikes, progress: Progress, bar: TaskID) -> float:
 def _check(site: Site, done: Done) -> None:
     done.runs = Run.objects.count()
     done.steps = StepResult.objects.count()
+    done.children = Run.objects.exclude(parent=None).count()
     done.takeovers = Event.objects.filter(type="run_taken_over").count()
     done.broken += broken_invariants()
     done.broken += done.testimony.broken + strikes.unexpected_endings()
+    done.broken += oracle.all_complaints(Run.objects.all())
     title = f"{done.plan.store}, {done.plan.broker}"
     done.broken = [f"{title}: {line}" for line in done.broken]
 

@@ -1,4 +1,4 @@
-"""The workflows of a campaign, one for each kind of step, and a thread that starts runs of them while it goes."""
+"""The workflows of a campaign, one for each kind of step and block, and a thread that starts runs of them."""
 
 import json
 import random
@@ -7,6 +7,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeVar
 
 from django.db import DatabaseError, connection
@@ -16,6 +17,7 @@ from tests.crash import effects
 from tests.crash.hosts import Host
 from tests.crash.site import Site
 from tests.factories import make_workflow, step
+from tests.nests import CHILD, EVENT, LEAVES_ALONE, LEAVES_OUTSIDE, drawn
 from workflows import runs
 from workflows.models import Run, Workflow
 
@@ -24,19 +26,19 @@ Value = TypeVar("Value")
 AGENT_LIMIT = 3
 WORKFLOW_LIMIT = 4
 THROUGH_HTTP = 0.1  # share of the runs that a web process carries out
+NESTS = 4  # random nests of blocks, drawn by the campaign's seed
+EVERY_LEAF = (*LEAVES_ALONE, *LEAVES_OUTSIDE)
+QUICK = 0.1  # seconds of a step in a block
+FAR = 5.3  # seconds: far enough away to be parked
 AT_ONCE: dict[str, Any] = {"retry": {"initial_delay_seconds": 0.1}}
 LATER: dict[str, Any] = {
     "retry": {"initial_delay_seconds": 5.5, "multiplier": 1, "jitter": "none"}
 }  # far enough away to be parked
 
 
-def kinds(site: Site, seconds: float) -> dict[str, list[dict[str, Any]]]:
-    """Kind → steps; each step takes about so long."""
-
-    def counted(step_id: str, function: str = "effect", failures: int = 0, **fields: Any) -> dict[str, Any]:
-        parameters = {"folder": str(site.effects), "failures": failures, "seconds": seconds}
-        return step(step_id, function, parameters, **{"max_retries": 20, **AT_ONCE, **fields})
-
+def kinds(site: Site, seconds: float, seed: int) -> dict[str, list[dict[str, Any]]]:
+    """Kind → steps. Each step takes about so long; in blocks only the first does."""
+    counted = partial(_counted, site, seconds)
     call = {"url": site.server.url("/effect"), "method": "POST"}
     return {
         "async": [counted("a"), counted("b"), counted("c")],
@@ -45,11 +47,51 @@ def kinds(site: Site, seconds: float) -> dict[str, list[dict[str, Any]]]:
         "flaky": [counted("a"), counted("b", failures=1), counted("c", "effect_crash", failures=1)],
         "parked": [counted("a"), counted("b", failures=1, **LATER)],
         "limits": [counted("a"), counted("b", agent_id="narrow"), counted("c")],
+        **{kind: [counted("a"), *blocks] for kind, blocks in _blocks(site, seed).items()},
     }
 
 
-def publish(site: Site, seconds: float, prefix: str = "") -> dict[str, Workflow]:
+def _counted(site: Site, seconds: float, step_id: str, function: str = "effect", **fields: Any) -> dict[str, Any]:
+    parameters = {"folder": str(site.effects), "failures": fields.pop("failures", 0), "seconds": seconds}
+    parameters |= fields.pop("parameters", {})
+    return step(step_id, function, parameters, **{"max_retries": 20, **AT_ONCE, **fields})
+
+
+def _blocks(site: Site, seed: int) -> dict[str, list[dict[str, Any]]]:
+    """Kind → blocks, which follow a first step."""
+    quick = partial(_counted, site, QUICK)
+    so_far = 'steps.get("score.result.score", 0)'
+    score = quick("score", "effect_score", parameters={"before": f"${{{so_far}}}"})
+    items = {"for_each": "[1, 2, 3]", "steps": [quick("b"), quick("c", failures=1)]}
+    branches = {"x": [quick("b"), quick("c")], "y": [quick("d", failures=1)], "z": [quick("e", "effect_plain")]}
+    child = {"workflow": CHILD}
+    ask = {"approval": {"prompt": "Go on?", "options": ["yes", "no"]}}
+    paid = {"wait_for": {"event": EVENT}}
+    nests = drawn(NESTS, seed, str(site.effects), seconds=QUICK / 2, leaves=EVERY_LEAF, torn=True)
+    return {
+        "branch": [
+            {"step_id": "gate", "if": "true", "then": [quick("b")], "else": [quick("never")]},
+            {"step_id": "route", "switch": "1 + 1", "cases": {"2": [quick("c")]}, "default": [quick("not")]},
+        ],
+        "for_each": [{"step_id": "each", **items}],
+        "at_once": [{"step_id": "each", **items, "max_concurrency": 3}],
+        "while": [{"step_id": "improve", "while": f"{so_far} < 3", "steps": [score, quick("b")]}],
+        "parallel": [{"step_id": "both", "parallel": branches}, quick("f")],
+        "generate": [quick("outline", "effect_generate", generate=True, parameters={"count": 3}), quick("b")],
+        "child": [{"step_id": "call", **child}, quick("b")],
+        "children": [{"step_id": "both", "parallel": {
+            "x": [{"step_id": "one", **child}], "y": [quick("b"), {"step_id": "two", **child}]}}],
+        "wait": [{"step_id": "w", "wait": {"seconds": 0.2}}, {"step_id": "far", "wait": {"seconds": FAR}}, quick("b")],
+        "approval": [{"step_id": "ask", **ask}, quick("b")],
+        "wait_for": [{"step_id": "paid", **paid}, quick("b"), {"step_id": "again", **paid}],
+        **{f"nest{number}": nest for number, nest in enumerate(nests)},
+    }  # fmt: skip
+
+
+def publish(site: Site, seconds: float, seed: int, prefix: str = "") -> dict[str, Workflow]:
     """Kind → its workflow, of that id with the prefix. Call it with the site `here`."""
+    if not Workflow.objects.filter(workflow_id=CHILD).exists():
+        make_workflow(_counted(site, QUICK, "first"), _counted(site, QUICK, "second", failures=1), workflow_id=CHILD)
     limit = {"functions": effects.NAMES, "max_concurrent_jobs": AGENT_LIMIT}
     Agent.objects.get_or_create(name="narrow", defaults=limit)
     return {
@@ -59,7 +101,7 @@ def publish(site: Site, seconds: float, prefix: str = "") -> dict[str, Workflow]
             max_execution_time_seconds=3600,
             **({"concurrency": {"limit": WORKFLOW_LIMIT}} if kind == "limits" else {}),
         )
-        for kind, steps in kinds(site, seconds).items()
+        for kind, steps in kinds(site, seconds, seed).items()
     }
 
 

@@ -12,7 +12,7 @@ An account of its own: it reads definitions and rows, and asks nothing of the en
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pydantic import TypeAdapter
@@ -50,7 +50,7 @@ def complaints(run: Run) -> list[str]:
     return [f"run {run.pk} of {run.workflow}: {one}" for one in found]
 
 
-def all_complaints(runs: Iterator[Run]) -> list[str]:
+def all_complaints(runs: Iterable[Run]) -> list[str]:
     return [complaint for run in runs for complaint in complaints(run)]
 
 

@@ -23,14 +23,16 @@ STALLS = 0.3  # share of faults that stall past the lease; the others kill
 class Points:
     """Strikes as many (point, kind) as there is time for, in random order."""
 
-    def __init__(self, site: Site, hosts: list[Host], workflows: Mapping[str, Workflow], strikes: Strikes) -> None:
+    def __init__(
+        self, site: Site, hosts: list[Host], workflows: Mapping[str, Workflow], strikes: Strikes, seed: int
+    ) -> None:
         self.broken: list[str] = []
         self.struck = 0
         self.all = [(point, kind) for point in POINTS for kind in workflows]
         self._site = site
         self._hosts = hosts
         self._workflows = workflows
-        self._slow = publish(site, SLOW, "slow-")  # under way long enough for a verb to find them so
+        self._slow = publish(site, SLOW, seed, "slow-")  # under way long enough for a verb to find them so
         self._strikes = strikes
         self._stall = strikes.past_lease
 

@@ -18,7 +18,9 @@ def rows(done: Sequence[Done]) -> list[list[str]]:
     """A row for each figure: its name, then one cell for each campaign."""
     found = [
         ["runs", *(f"{one.runs:,}" for one in done)],
+        ["of them children of others", *(f"{one.children:,}" for one in done)],
         ["steps", *(f"{one.steps:,}" for one in done)],
+        ["answers and events given", *(f"{one.given:,}" for one in done)],
         ["effects counted outside", *(f"{one.testimony.effects:,}" for one in done)],
         ["of them repeated after an attempt was cut short", *(f"{one.testimony.repeated:,}" for one in done)],
         ["of them late, by stalled processes", *(f"{one.testimony.late:,}" for one in done)],

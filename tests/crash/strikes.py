@@ -6,7 +6,7 @@ import signal
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from django.db import DatabaseError, connection
@@ -20,6 +20,7 @@ from workflows.models import Run, Worker
 from workflows.states import RUN_ENDED, RunStatus
 from workflows.workers import database_now
 
+GO_ON = {RunStatus.RUNNING, RunStatus.WAITING}
 BEYOND = 2.0  # seconds past the lease that a stall or a cut lasts
 
 
@@ -63,10 +64,10 @@ class Strikes:
             "host killed": self._kill_host,
             "loop stalled": self._stall_loop,
             "worker restarted": self._restart_worker,
-            "runs cancelled": lambda: self._verbs(RunStatus.RUNNING, runs.cancel, 2),
-            "runs paused": lambda: self._verbs(RunStatus.RUNNING, runs.pause, 5),
-            "runs resumed": lambda: self._verbs(RunStatus.PAUSED, runs.resume, 5),
-            "runs retried": lambda: self._verbs(RunStatus.CANCELLED, runs.retry, 2),
+            "runs cancelled": lambda: self._verbs(GO_ON, runs.cancel, 2),
+            "runs paused": lambda: self._verbs(GO_ON, runs.pause, 5),
+            "runs resumed": lambda: self._verbs({RunStatus.PAUSED}, runs.resume, 5),
+            "runs retried": lambda: self._verbs({RunStatus.CANCELLED}, runs.retry, 2),
             **of_store,
             **(of_broker if self._site.redis else {}),
             **({"host cut off": self._cut_host} if any(host.proxies for host in self._hosts) else {}),
@@ -167,8 +168,10 @@ class Strikes:
 
     # --- Runs ---
 
-    def _verbs(self, status: str, verb: Callable[..., object], most: int) -> bool:
-        ids = list(Run.objects.filter(status=status).values_list("pk", flat=True)[:50])
+    def _verbs(self, statuses: Collection[str], verb: Callable[..., object], most: int) -> bool:
+        """To runs that are no children: the end of a child is a failure of its parent."""
+        rows = Run.objects.filter(status__in=statuses, parent=None)
+        ids = list(rows.values_list("pk", flat=True)[:50])
         for run_id in self._chance.sample(ids, min(most, len(ids))):
             with contextlib.suppress(WorkflowError):  # it has moved on meanwhile
                 verb(run_id, actor="campaign")

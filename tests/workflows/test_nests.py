@@ -75,7 +75,7 @@ class Nests:
         """The run, of which everything holds that must hold of a run that has ended."""
         ended = runs.get(run.pk)
         family = [ended, *ended.children.all()]
-        assert not oracle.all_complaints(iter(family))
+        assert not oracle.all_complaints(family)
         assert not list(invariants.broken(settled=True, run_ids=[one.pk for one in family]))
         assert not [one.pk for one in family if audit.first_broken(one.pk) is not None]
         assert not witness.hear(self.folder, set()).broken
