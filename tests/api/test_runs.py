@@ -6,7 +6,8 @@ import pytest
 
 from tests.api.client import Api
 from tests.api.shape import BASE, data_of, refused
-from tests.factories import make_workflow, run_to_end, step
+from tests.factories import make_definition, make_workflow, run_to_end, step
+from workflows import publishing
 from workflows.models import Run
 
 RUNS = "/api/v1/runs"
@@ -34,7 +35,53 @@ def test_a_run_is_listed_and_read_alone(api: Api) -> None:
     )
     assert (entry["success"], entry["partial"], entry["failed_steps"]) == (True, True, 1)
     alone = data_of(api.get(f"{RUNS}/{run.pk}"))
-    assert alone == {**entry, "input_context": {"who": "you"}}
+    assert alone == {
+        **entry,
+        "input_context": {"who": "you"},
+        "parent_url": None,
+        "children_url": f"{RUNS}?parent={run.pk}",
+    }
+
+
+def test_parent_and_children_lead_to_each_other(api: Api) -> None:
+    publishing.create(make_definition(step("a"), workflow_id="child"), actor="tester")
+    each = {"step_id": "each", "for_each": "[1, 2]", "steps": [{"step_id": "sub", "workflow": "child"}]}
+    parent = data_of(api.get(f"{RUNS}/{run_to_end(each).pk}"))
+    assert (parent["parent"], parent["parent_path"], parent["parent_url"]) == (None, "", None)
+    children = data_of(api.get(parent["children_url"]))
+    assert [child["parent_path"] for child in children] == ["each[1].sub", "each[0].sub"]
+    for child in children:
+        alone = data_of(api.get(f"{RUNS}/{child['execution_id']}"))
+        assert alone["parent"] == child["parent"] == parent["execution_id"]
+        assert data_of(api.get(alone["parent_url"])) == parent
+        assert data_of(api.get(alone["children_url"])) == []
+
+
+def test_blocks_and_waits_are_among_the_steps(api: Api) -> None:
+    each = {"step_id": "each", "for_each": "['x', 'y']", "steps": [step("say", parameters={"message": "${item}"})]}
+    nap = {"step_id": "nap", "wait": {"seconds": 0}}
+    run = run_to_end(each, {"step_id": "gate", "if": "true", "then": [nap]})
+    steps = {entry["path"]: entry for entry in data_of(api.get(f"{RUNS}/{run.pk}/steps"))}
+    assert {path: entry["kind"] for path, entry in steps.items()} == {
+        "each": "for_each",
+        "each[0].say": "function",
+        "each[1].say": "function",
+        "gate": "if",
+        "gate.nap": "wait",
+    }
+    assert [item["echo"] for item in steps["each"]["result_data"]] == ["x", "y"]
+    assert (steps["each"]["parameters"], steps["gate"]["parameters"]) == ({"items": ["x", "y"]}, {"branch": "then"})
+    assert steps["gate.nap"]["due_at"][:19] == steps["gate.nap"]["parameters"]["until"][:19]
+    assert steps["each[1].say"]["due_at"] is None
+    assert steps["each[1].say"]["step_id"] == "say"
+
+
+def test_steps_come_in_pages(api: Api) -> None:
+    run = run_to_end(step("a"), step("b"), step("c"))
+    first = api.get(f"{RUNS}/{run.pk}/steps?page_size=2").json()
+    rest = api.get(first["next"]).json()
+    assert (first["count"], rest["next"]) == (3, None)
+    assert [entry["path"] for entry in [*first["data"], *rest["data"]]] == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,7 @@ class RunFilter(django_filters.FilterSet):
     agent = Text(method="with_agent", help_text="Name of an agent that took part.")
     error_code = Text(method="with_error", help_text="Error of the run or of a step.")
     tag = Text(method="with_tag", help_text="Tag of its workflow.")
+    parent = django_filters.UUIDFilter(help_text="The execution_id of the run that started them.")
     started_after = Time(field_name="started_at", lookup_expr="gte")
     started_before = Time(field_name="started_at", lookup_expr="lt")
     search = Text(method="with_text", help_text="Ids, workflow name, error message.")

@@ -86,6 +86,14 @@ class EventCursors(Cursors):
     read_position = int
 
 
+class StepCursors(Cursors):
+    """Steps in the order in which they began."""
+
+    page_size = 1000
+    ordering = "id"
+    read_position = int
+
+
 class ApprovalCursors(Cursors):
     """The longest waiting first."""
 

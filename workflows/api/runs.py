@@ -15,7 +15,7 @@ from rest_framework.settings import api_settings
 from workflows import runs
 from workflows.api.answers import ContextAnswer
 from workflows.api.filters import RunFilter
-from workflows.api.pagination import Cursors, EventCursors, Listing
+from workflows.api.pagination import Cursors, EventCursors, StepCursors
 from workflows.api.requests import ContextQuery
 from workflows.api.run_verbs import RunVerbs
 from workflows.api.serializers import EventBody, RunDetail, RunSummary, StepBody
@@ -52,6 +52,7 @@ class RunViewSet(RunVerbs):
     }
     query_names: ClassVar[dict[str, Collection[str]]] = {
         "list": (*RunFilter.base_filters, *Cursors.names),
+        "steps": Cursors.names,
         "events": Cursors.names,
         "context": ("at",),
         **RunVerbs.query_names,
@@ -65,15 +66,15 @@ class RunViewSet(RunVerbs):
 
     @extend_schema(responses=RunDetail)
     def retrieve(self, request: Request, execution_id: str) -> Response:
-        """One run, with its input."""
+        """One run, with its input, and where its parent and its children are."""
         return Response(RunDetail(runs.get(execution_id)).data)
 
     @extend_schema(responses=StepBody(many=True), filters=False)
-    @action(detail=True, pagination_class=None)
+    @action(detail=True, pagination_class=StepCursors)
     def steps(self, request: Request, execution_id: str) -> Response:
         """What its steps did, in the order in which they began; superseded results too."""
-        steps = list(runs.get(execution_id).steps.all())
-        return Listing(StepBody(steps, many=True).data, len(steps))
+        page: Any = self.paginate_queryset(runs.get(execution_id).steps.all())
+        return self.get_paginated_response(StepBody(page, many=True).data)
 
     @extend_schema(responses=EventBody(many=True), filters=False)
     @action(detail=True, pagination_class=EventCursors)

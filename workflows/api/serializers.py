@@ -114,6 +114,10 @@ class RunSummary(serializers.ModelSerializer[Run]):
     rerun_of = serializers.UUIDField(
         source="rerun_of_id", allow_null=True, help_text="The execution_id of the run that it repeats."
     )
+    parent = serializers.UUIDField(  # type: ignore[assignment]  # a field, not the attribute
+        source="parent_id", allow_null=True, help_text="The execution_id of the run whose step waits for this one."
+    )
+    parent_path = serializers.CharField(help_text="The path of that step.")
 
     class Meta:
         model = Run
@@ -122,7 +126,7 @@ class RunSummary(serializers.ModelSerializer[Run]):
             "priority", "attempt", "success", "partial", "error_code", "error_message", "created_at",
             "started_at", "deadline_at", "due_at", "paused_at", "ended_at", "execution_time_ms", "current_step",
             "total_steps", "executed_steps", "successful_steps", "failed_steps", "skipped_steps",
-            "retried_steps", "progress", "input_tokens", "output_tokens", "cost", "rerun_of",
+            "retried_steps", "progress", "input_tokens", "output_tokens", "cost", "rerun_of", "parent", "parent_path",
         ]  # fmt: skip
 
     def get_execution_time_ms(self, run: Run) -> float:
@@ -130,12 +134,20 @@ class RunSummary(serializers.ModelSerializer[Run]):
 
 
 class RunDetail(RunSummary):
-    """A run alone: with its input."""
+    """A run alone: with its input, and where its family is."""
 
     input_context = serializers.DictField(source="input")
+    parent_url = serializers.SerializerMethodField()
+    children_url = serializers.SerializerMethodField(help_text="The list of runs that its steps started.")
 
     class Meta(RunSummary.Meta):
-        fields: ClassVar[list[str]] = [*RunSummary.Meta.fields, "input_context"]
+        fields: ClassVar[list[str]] = [*RunSummary.Meta.fields, "input_context", "parent_url", "children_url"]
+
+    def get_parent_url(self, run: Run) -> str | None:
+        return reverse("runs-detail", args=[run.parent_id]) if run.parent_id else None
+
+    def get_children_url(self, run: Run) -> str:
+        return f"{reverse('runs-list')}?parent={run.pk}"
 
 
 class StepBody(serializers.ModelSerializer[StepResult]):
@@ -148,8 +160,12 @@ class StepBody(serializers.ModelSerializer[StepResult]):
     attempt_history = serializers.ListField(
         source="attempts", child=serializers.DictField(), help_text="Attempts that have ended, in order."
     )
-    parameters = serializers.DictField(allow_null=True, help_text="As rendered, secrets masked.")
-    result_data = serializers.DictField(source="result", allow_null=True)
+    kind = serializers.CharField(help_text="function, or the key of the block: if, for_each, approval, …")
+    parameters = serializers.DictField(
+        allow_null=True, help_text="As rendered, secrets masked; of a block, what it decided."
+    )
+    result_data = serializers.JSONField(source="result", help_text="An object; of a for_each a list, one of each item.")
+    due_at = serializers.DateTimeField(allow_null=True, help_text="The end of its wait, if it has one.")
     execution_time_ms = serializers.FloatField(source="duration_ms")
     logs = serializers.ListField(child=serializers.DictField())
     usage = serializers.SerializerMethodField()
@@ -157,9 +173,9 @@ class StepBody(serializers.ModelSerializer[StepResult]):
     class Meta:
         model = StepResult
         fields: ClassVar[list[str]] = [
-            "path", "step_id", "step_name", "agent_name", "function_name", "status", "reason",
+            "path", "step_id", "step_name", "kind", "agent_name", "function_name", "status", "reason",
             "superseded", "attempts", "attempt_history", "parameters", "result_data", "error_code",
-            "error_message", "started_at", "ended_at", "execution_time_ms", "logs", "usage", "cpu_seconds",
+            "error_message", "started_at", "due_at", "ended_at", "execution_time_ms", "logs", "usage", "cpu_seconds",
             "peak_memory_bytes", "idempotency_key",
         ]  # fmt: skip
 
