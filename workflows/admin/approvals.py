@@ -67,7 +67,7 @@ def _answer(request: HttpRequest, run_id: uuid.UUID, path: str, answer: str, com
     except NotAsked as refused:
         raise PermissionDenied(str(refused)) from None
     except (AnswerRefused, ApprovalNotFound, RunNotFound, RunStateConflict) as refused:
-        messages.error(request, f"{str(refused).capitalize()}.")
+        messages.error(request, str(refused))
     else:
         messages.success(request, f"Your answer to step {path} is “{answer}”.")
 
