@@ -159,11 +159,11 @@ def answer(
             raise ApprovalNotFound(f"the run has come to no step {path[:100]!r}{did_you_mean(path, _asking(run))}")
         if step.kind != "approval":
             raise RunStateConflict(f"step {path} asks nobody: its kind is {step.kind}")
-        asked = step.parameters or {}
-        if not may_answer(asked.get("assignees", [])):
-            raise NotAsked(
-                f"step {path} asks {', '.join(asked['assignees']) or 'those who may steer runs'}, not {actor}"
-            )
+        asked = step.parameters or {}  # nothing, where it was skipped or could not ask
+        assignees = asked.get("assignees", [])
+        if not may_answer(assignees):
+            others = ", ".join(assignees) or "those who may steer runs"
+            raise NotAsked(f"step {path} asks {others}, not {actor}")
         _require_open(run, step)
         if answer not in asked["options"]:
             raise AnswerRefused(f"{answer[:100]!r} is no answer here; there are {', '.join(asked['options'])}")

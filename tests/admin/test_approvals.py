@@ -13,7 +13,7 @@ from tests.factories import make_workflow
 from workflows import runs, transitions
 from workflows.held import HeldRun, write
 from workflows.models import Run, RunRequest, Workflow
-from workflows.outcomes import Succeeded
+from workflows.outcomes import Skipped, Succeeded
 
 pytestmark = pytest.mark.django_db
 
@@ -165,6 +165,15 @@ def test_who_may_only_look_may_not_answer() -> None:
     assert "Nobody asks you anything" in page(client)
     assert 'name="answer"' not in page(client, "admin:workflows_run_change", run.pk)
     assert answer(client, run).status_code == 403
+
+
+def test_a_question_that_was_never_asked_is_nobodys_to_answer() -> None:
+    hold = held(run_of(stored()))
+    hold.step("gate", "approval")
+    columns = {"step_id": "gate", "name": "gate", "kind": "approval"}
+    transitions.skip_step(hold, "gate", Skipped("precondition"), columns)
+    write(hold)
+    assert answer(signed_in("workflows.view_run"), hold.id).status_code == 403
 
 
 def test_the_page_needs_the_permission_to_see_runs() -> None:

@@ -254,6 +254,16 @@ def test_what_is_not_there_or_does_not_wait_is_refused(api: Api) -> None:
         refused(api.post(f"{RUNS}/nonsense/signal", body), 404, "RunNotFound")
 
 
+def test_a_question_that_was_never_asked_takes_no_answer(api: Api) -> None:
+    broken = approval("broken") | {"continue_on_failure": True}
+    broken["approval"] = {"prompt": "${context.nothing}"}
+    run = asking(approval("skipped") | {"precondition": "false"}, broken, approval())
+    for path, status in (("skipped", "skipped"), ("broken", "failed")):
+        refusal = refused(signal(api, run, path=path, answer="approve"), 409, "RunStateConflict")
+        assert f"it is {status}" in refusal["error"]
+    assert paths(api) == ["gate"]
+
+
 def wait_for(event: str, step_id: str = "event") -> dict[str, Any]:
     return {"step_id": step_id, "wait_for": {"event": event}}
 
