@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from workflows.held import HeldRun
@@ -159,7 +159,7 @@ def of_path(items: list[StreamItem], path: str) -> str:
 
 
 @pytest.mark.parametrize("attempts", [2, 10])
-@settings(deadline=None)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_text_of_attempts_at_once_is_told_once_however_it_is_polled(attempts: int, data: st.DataObject) -> None:
     recorder = data.draw(stories(attempts))
@@ -176,7 +176,7 @@ def test_text_of_attempts_at_once_is_told_once_however_it_is_polled(attempts: in
 
 
 @pytest.mark.parametrize("attempts", [2, 10])
-@settings(deadline=None)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_attempts_at_once_are_taken_up_at_any_id_without_loss_or_repeat(attempts: int, data: st.DataObject) -> None:
     recorder = data.draw(stories(attempts))
