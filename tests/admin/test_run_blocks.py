@@ -108,7 +108,8 @@ def many(number: int) -> Run:
                 started_at=now, ended_at=now,
             )
             for path, kind in rows
-        ]
+        ],
+        batch_size=500,
     )  # fmt: skip
     return run
 

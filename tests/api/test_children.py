@@ -1,6 +1,7 @@
 """Runs that wait for runs of their own, seen and steered through the API; the engine is real."""
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -51,16 +52,21 @@ def at_step(path: str, status: str) -> Callable[[], bool]:
     return lambda: StepResult.objects.filter(path=path, status=status).exists()
 
 
+async def aside(ask: Callable[[], Any]) -> Any:
+    """What a function that uses the database answers, in a thread that leaves no connection behind."""
+    return await asyncio.to_thread(and_close, ask)
+
+
 async def post(api: Api, run: Run, verb: str, body: Any = None) -> Any:
-    return await asyncio.to_thread(lambda: data_of(api.post(f"{RUNS}/{run.pk}/{verb}", body)))
+    return await aside(lambda: data_of(api.post(f"{RUNS}/{run.pk}/{verb}", body)))
 
 
-def carried_out(run: Run, script: Callable[[], Awaitable[None]]) -> None:
+def carried_out(run: Run, script: Callable[[Engine], Awaitable[None]]) -> None:
     """Do the script while an engine carries out the run."""
 
     async def main(engine: Engine) -> None:
         await engine.take([run.pk])
-        await script()
+        await script(engine)
 
     in_engine(main)
 
@@ -73,7 +79,7 @@ def test_cancelling_a_run_cancels_its_child_and_its_grandchild(api: Api, steps: 
     run = family(*steps)
     begun = at_step("nap", "running") if steps == [NAP] else at_step("gate", "waiting")
 
-    async def script() -> None:
+    async def script(engine: Engine) -> None:
         await until(begun)
         assert (await post(api, run, "cancel"))["cancelled"]
         await until(all_are("cancelled"))
@@ -92,9 +98,9 @@ def events(api: Api, run: Run, type: str) -> list[dict[str, Any]]:
 def test_cancelling_a_grandchild_fails_those_above_it_with_what_happened(api: Api) -> None:
     run = family(NAP)
 
-    async def script() -> None:
+    async def script(engine: Engine) -> None:
         await until(at_step("nap", "running"))
-        below = await asyncio.to_thread(grandchild)
+        below = await aside(grandchild)
         await post(api, below, "cancel")
         await until(lambda: statuses() == {"sample": "failed", "child": "failed", "grandchild": "cancelled"})
 
@@ -108,14 +114,14 @@ def test_cancelling_a_grandchild_fails_those_above_it_with_what_happened(api: Ap
 def test_a_family_is_paused_and_resumed_together_and_goes_on_with_the_answer(api: Api) -> None:
     run = family(approval(), step("b", "give", {"value": {"said": "${context.answer}"}}))
 
-    async def script() -> None:
+    async def script(engine: Engine) -> None:
         await until(at_step("gate", "waiting"))
         await until(all_are("waiting"))
         await post(api, run, "pause")
         await until(all_are("paused"))
         await post(api, run, "resume")
         await until(all_are("waiting"))
-        below = await asyncio.to_thread(grandchild)
+        below = await aside(grandchild)
         await post(api, below, "signal", {"path": "gate", "answer": "approve"})
         await until(all_are("completed"))
 
@@ -127,25 +133,35 @@ def test_a_family_is_paused_and_resumed_together_and_goes_on_with_the_answer(api
 
 
 def test_a_grandchild_that_is_under_way_pauses_before_its_next_attempt(api: Api) -> None:
-    run = family(step("nap", "nap", {"seconds": 1.5}), step("b"))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        run = family(step("hold", "hang", {"port": listener.getsockname()[1]}), step("b"))
 
-    async def script() -> None:
-        await until(at_step("nap", "running"))
-        await post(api, run, "pause")
-        await until(all_are("paused"))
-        assert await asyncio.to_thread(and_close, at_step("nap", "completed"))
-        assert not await asyncio.to_thread(and_close, StepResult.objects.filter(path="b").exists)
-        await post(api, run, "resume")
-        await until(all_are("completed"))
+        async def script(engine: Engine) -> None:
+            await until(at_step("hold", "running"))
+            await post(api, run, "pause")
+            held = engine._active[(await aside(grandchild)).pk]
+            await until(lambda: held._control.halting is not None)
+            await asyncio.to_thread(let_go, listener)
+            await until(all_are("paused"))
+            assert await aside(at_step("hold", "completed"))
+            assert not await aside(StepResult.objects.filter(path="b").exists)
+            await post(api, run, "resume")
+            await until(all_are("completed"))
 
-    carried_out(run, script)
-    assert Event.objects.filter(type="step_start", path="nap").count() == 1
+        carried_out(run, script)
+    assert Event.objects.filter(type="step_start", path="hold").count() == 1
+
+
+def let_go(listener: socket.socket) -> None:
+    """Answer the step that hangs."""
+    with listener.accept()[0] as connection:
+        connection.sendall(b"x")
 
 
 def test_the_deadline_of_a_run_is_that_of_its_children_too(api: Api) -> None:
     run = family(NAP, max_execution_time_seconds=2)
 
-    async def script() -> None:
+    async def script(engine: Engine) -> None:
         await until(at_step("nap", "running"))
         await until(lambda: not Run.objects.active().exists())
 
@@ -160,7 +176,7 @@ def test_the_deadline_of_a_run_is_that_of_its_children_too(api: Api) -> None:
 def test_what_a_child_costs_its_parent_costs(api: Api) -> None:
     run = family(step("spend", "give", {"value": {"usage": USAGE}}), step("again", "give", {"value": {"usage": USAGE}}))
 
-    async def script() -> None:
+    async def script(engine: Engine) -> None:
         await until(all_are("completed"))
 
     carried_out(run, script)
@@ -175,7 +191,7 @@ def test_a_failed_child_costs_its_parent_too(api: Api) -> None:
     broken = step("broken", "raise_text", {"text": "no"}, max_retries=0)
     run = family(step("spend", "give", {"value": {"usage": USAGE}}), broken)
 
-    async def script() -> None:
+    async def script(engine: Engine) -> None:
         await until(all_are("failed"))
 
     carried_out(run, script)
