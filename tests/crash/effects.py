@@ -15,7 +15,7 @@ from typing import Any
 from agents.functions.base import Call, Parameters
 from agents.functions.registry import function
 
-NAMES = ["effect", "effect_plain", "effect_crash", "effect_generate", "effect_score"]
+NAMES = ["effect", "effect_plain", "effect_crash", "effect_generate", "effect_score", "effect_give"]
 
 
 class Effect(Parameters):
@@ -74,6 +74,20 @@ def _made(call: Call, parameters: Generate, number: int) -> dict[str, Any]:
         "max_retries": 20,
         "retry": {"initial_delay_seconds": 0.1},
     }
+
+
+class Give(Effect):
+    """``value`` is the result."""
+
+    value: dict[str, Any]
+
+
+@function("effect_give")
+async def effect_give(call: Call, parameters: Give) -> dict[str, Any]:
+    """Whatever it is given."""
+    count(parameters.folder, call.idempotency_key, os.getpid())
+    await asyncio.sleep(parameters.seconds)
+    return parameters.value
 
 
 class Score(Effect):

@@ -94,8 +94,8 @@ def _strike(plan: "Plan", site: Site, hosts: list[Host], done: Done, console: Co
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeElapsedColumn(), console=console) as progress:
         bar = progress.add_task(f"{title}: fault points", total=len(points.all))
-        for _ in points.strike_all(plan.seconds * SHARE_OF_POINTS, chance):
-            progress.advance(bar)
+        for kinds in points.strike_all(plan.seconds * SHARE_OF_POINTS, chance):
+            progress.advance(bar, kinds)
         seconds = plan.seconds * (1 - SHARE_OF_POINTS)
         load = Load(workflows, hosts[0], plan.runs, seconds, random.Random(chance.random()))
         bar = progress.add_task(f"{title}: random strikes, runs started", total=plan.runs)

@@ -1,5 +1,6 @@
-"""Part A of a campaign: one kill or stall at each fault point, with runs of each kind of step and nothing else."""
+"""Part A of a campaign: kills and stalls at each fault point, with runs of each kind of step and nothing else."""
 
+import math
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -17,11 +18,16 @@ from workflows.states import RunStatus
 
 SLOW = 3.0  # seconds of a step
 SECONDS = 30.0  # for a fault to be reached, and again for its runs to end
+STRIKE_SECONDS = 3.5  # that one takes, about
+FEWEST, MOST = 2, 6  # kinds in a strike
 STALLS = 0.3  # share of faults that stall past the lease; the others kill
 
 
 class Points:
-    """Strikes as many (point, kind) as there is time for, in random order."""
+    """Strikes as many (point, kind) as there is time for, in random order.
+
+    Several kinds are under way in one strike: so many that each comes to each point, if the time lasts.
+    """
 
     def __init__(
         self, site: Site, hosts: list[Host], workflows: Mapping[str, Workflow], strikes: Strikes, seed: int
@@ -36,34 +42,43 @@ class Points:
         self._strikes = strikes
         self._stall = strikes.past_lease
 
-    def strike_all(self, seconds: float, chance: random.Random) -> Iterator[None]:
-        """One strike after the other, until the time is over; yields after each."""
+    def strike_all(self, seconds: float, chance: random.Random) -> Iterator[int]:
+        """One strike after the other, until the time is over; yields the number of kinds under way in each."""
         until = time.monotonic() + seconds
-        for point, kind in chance.sample(self.all, len(self.all)):
+        for point, kinds in self._strikes_to_come(seconds, chance):
             if time.monotonic() > until:
                 return
             stalls = point != "waiting" and chance.random() < STALLS
-            self._strike(point, kind, f"stall {self._stall:g}" if stalls else "kill")
-            yield
+            self._strike(point, kinds, f"stall {self._stall:g}" if stalls else "kill")
+            yield len(kinds)
 
-    def _strike(self, point: str, kind: str, fault: str) -> None:
-        started = self._provoke(point, kind, fault)
+    def _strikes_to_come(self, seconds: float, chance: random.Random) -> list[tuple[str, list[str]]]:
+        at_once = min(MOST, max(FEWEST, math.ceil(len(self.all) * STRIKE_SECONDS / seconds)))
+        strikes = []
+        for point in POINTS:
+            kinds = chance.sample(list(self._workflows), len(self._workflows))
+            strikes += [(point, kinds[start : start + at_once]) for start in range(0, len(kinds), at_once)]
+        return chance.sample(strikes, len(strikes))
+
+    def _strike(self, point: str, kinds: list[str], fault: str) -> None:
+        started = self._provoke(point, kinds, fault)
+        told = f"{point} × {', '.join(kinds)}"
         if started is None:
-            self.broken.append(f"{point} × {kind}: the fault point was not reached in {SECONDS:g} s")
+            self.broken.append(f"{told}: the fault point was not reached in {SECONDS:g} s")
             return
-        self.struck += 1
+        self.struck += len(kinds)
         self._strikes.counts[f"{'killed' if fault == 'kill' else 'stalled'} at {point}"] += 1
         if not self._until(lambda: all(_ended(run) for run in started)):
             left = [f"{run.pk} ({run.status})" for run in started if not _ended(run)]
-            self.broken.append(f"{point} × {kind}: not ended {SECONDS:g} s later: {', '.join(left)}")
+            self.broken.append(f"{told}: not ended {SECONDS:g} s later: {', '.join(left)}")
 
-    def _provoke(self, point: str, kind: str, fault: str) -> list[Run] | None:
+    def _provoke(self, point: str, kinds: list[str], fault: str) -> list[Run] | None:
         """Start runs and have a process killed or stalled; the runs, or None if no process came by."""
         if point == "waiting":
-            return self._kill_one_that_waits(kind)
+            return self._kill_one_that_waits(kinds)
         file = self._site.arm(point, fault) if point not in {"takeover", "cancel"} else None
         workflows = self._workflows if file else self._slow
-        started = [start(workflows[kind]) for _ in range(2)]
+        started = [start(workflows[kind]) for kind in kinds]
         if file is None:
             if not self._until(lambda: _holders(started)):
                 return None
@@ -83,13 +98,13 @@ class Points:
                 self._strikes.lost.append(Lost(str(worker), time.time(), "process"))
                 strike(worker.pid)
 
-    def _kill_one_that_waits(self, kind: str) -> list[Run] | None:
+    def _kill_one_that_waits(self, kinds: list[str]) -> list[Run] | None:
         """That point lies in django-q2, so it is struck from outside."""
         idle = {pid for host in self._hosts for pid in host.idle_workers()}
         if not idle:
             return None
         strike(min(idle))
-        return [start(self._workflows[kind]) for _ in range(2)]
+        return [start(self._workflows[kind]) for kind in kinds]
 
     def _note(self, file: Path, how: str) -> None:
         """The process that took the file left its id in the new name."""
