@@ -1,4 +1,4 @@
-"""Six runs, each in another state at the same time, and what became of each after one disturbance."""
+"""Runs, each in another state at the same time, and what became of each after one disturbance."""
 
 import time
 from collections.abc import Mapping
@@ -16,19 +16,33 @@ from tests.crash.site import Site
 from tests.factories import make_workflow, step
 from tests.workers.conftest import wait_for
 from workflows import runs
-from workflows.models import Run, StepResult
+from workflows.models import Run
 from workflows.states import RunStatus
 
-STATES = ("queued", "running", "between attempts", "waiting", "paused", "in a helper")
-UNDER_WAY = 4.0  # seconds that a step under way takes
+STATES = (
+    "queued",
+    "running",
+    "between attempts",
+    "waiting",
+    "paused",
+    "in a helper",
+    "waiting for a person",
+    "waiting for a child",
+    "in a parallel branch",
+)
+PASSING = ("queued", "between attempts")  # over soon: prepared when all others are there
+PATHS = {"in a parallel branch": "both.a"}  # of the step ``a``
+CHILD = "called"
+UNDER_WAY = 10.0  # seconds that a step under way takes
 SHORT = 0.2
 
 
 @dataclass(slots=True)
 class Became:
-    """One run after the disturbance. ``effects`` and ``cut_short`` are of its step ``a``."""
+    """One run after the disturbance. ``effects`` and ``cut_short`` are of its step ``a``, or of its child's."""
 
     status: str
+    child: str  # status of its child, if it has one
     effects: int
     cut_short: int
     followed: bool  # the step after it was executed, once
@@ -36,7 +50,7 @@ class Became:
 
 
 @dataclass(slots=True)
-class Six:
+class Prepared:
     """The runs by state, and the helper processes at work when they were disturbed."""
 
     site: Site
@@ -48,16 +62,17 @@ class Six:
         return [run.pk for run in self.by_state.values()]
 
 
-def prepare(site: Site, host: Host, deadline: float) -> Six:
-    """Start the six and wait until each is in its state. ``deadline`` in seconds, of all of them."""
-    six = Six(site)
+def prepare(site: Site, host: Host, deadline: float) -> Prepared:
+    """Start the runs and wait until each is in its state. ``deadline`` in seconds, of all of them."""
+    prepared = Prepared(site)
     slow = UNDER_WAY if deadline > 60 else 30.0
-    far = 6.0 if deadline > 60 else 60.0
+    far = 14.0 if deadline > 60 else 60.0
     near = 4.5 if deadline > 60 else 4.9
 
     def start(state: str, *steps: dict[str, Any], **options: Any) -> None:
-        workflow = make_workflow(*steps, workflow_id=state.replace(" ", "_"), max_execution_time_seconds=deadline)
-        six.by_state[state] = runs.start(workflow, {}, trigger="api", actor="tester", **options)
+        limit = min(deadline, near - 0.9) if state in PASSING and deadline < 60 else deadline
+        workflow = make_workflow(*steps, workflow_id=state.replace(" ", "_"), max_execution_time_seconds=limit)
+        prepared.by_state[state] = runs.start(workflow, {}, trigger="api", actor="tester", **options)
 
     def a(function: str = "effect", seconds: float = SHORT, **fields: Any) -> dict[str, Any]:
         failures = fields.pop("failures", 0)
@@ -69,56 +84,87 @@ def prepare(site: Site, host: Host, deadline: float) -> Six:
     b = step("b", "effect", {"folder": str(site.effects)})
     before = step("before", "effect", {"folder": str(site.effects), "seconds": 2 * SHORT})
     start("paused", before, a(), b)
-    runs.pause(six.by_state["paused"].pk, actor="tester")
+    runs.pause(prepared.by_state["paused"].pk, actor="tester")
     start("waiting", a(**retried_after(far)), b)
     start("in a helper", a("effect_plain", slow), b)
     start("running", a(seconds=slow), b)
+    make_workflow(a(seconds=slow), workflow_id=CHILD)
+    start("waiting for a child", {"step_id": "call", "workflow": CHILD}, b)
+    start("waiting for a person", {"step_id": "ask", "approval": {"prompt": "Go on?", "options": ["yes"]}}, a(), b)
+    beside = {"x": [a(seconds=slow)], "y": [step("c", "effect", {"folder": str(site.effects)})]}
+    start("in a parallel branch", {"step_id": "both", "parallel": beside}, b)
+    wait_for(lambda: _all_there(prepared, host), 15)
     start("between attempts", a(**retried_after(near)), b)
     start("queued", a(), b, run_at=timezone.now() + timedelta(seconds=4))
-    wait_for(lambda: _all_there(six, host), 15)
-    six.helpers = host.helpers()
-    return six
+    wait_for(lambda: _all_there(prepared, host), 15)
+    prepared.helpers = host.helpers()
+    return prepared
 
 
-def settle(six: Six, seconds: float = 45.0) -> dict[str, Became]:
-    """Wait until all have ended, but for a paused one, which is then resumed; what became of each."""
-    persistently(lambda: wait_for(lambda: not _going_on(six), seconds))
+def settle(prepared: Prepared, seconds: float = 45.0) -> dict[str, Became]:
+    """Wait until all have ended, but for those that are paused or ask somebody, who then acts; what became of each."""
+    persistently(lambda: wait_for(lambda: not _going_on(prepared), seconds))
     resumed = time.time()
-    paused = six.by_state["paused"]
+    paused = prepared.by_state["paused"]
     persistently(paused.refresh_from_db)
     if paused.status == RunStatus.PAUSED:
         runs.resume(paused.pk, actor="tester")
-        wait_for(lambda: not Run.objects.active().filter(pk__in=six.ids()).exists(), 20)
-    counted = witness.effects_in(six.site.effects)
-    return {state: _became(run, counted, six.disturbed, resumed) for state, run in six.by_state.items()}
+    asking = prepared.by_state["waiting for a person"]
+    asking.refresh_from_db()
+    if not asking.has_ended:
+        runs.answer(asking.pk, "ask", "yes", actor="tester")
+    wait_for(lambda: not Run.objects.active().filter(pk__in=prepared.ids()).exists(), 20)
+    counted = witness.effects_in(prepared.site.effects)
+    return {
+        state: _became(run, PATHS.get(state, "a"), counted, prepared.disturbed, resumed)
+        for state, run in prepared.by_state.items()
+    }
 
 
-def helpers_left(six: Six) -> set[int]:
-    return alive(six.helpers)
+def helpers_left(prepared: Prepared) -> set[int]:
+    return alive(prepared.helpers)
 
 
-def _all_there(six: Six, host: Host) -> bool:
-    status = dict(Run.objects.filter(pk__in=six.ids()).values_list("pk", "status"))
-    steps = dict(StepResult.objects.filter(run__in=six.ids(), path="a").values_list("run", "status"))
-    wanted = {"queued": "queued", "waiting": "waiting", "paused": "paused"}
-    in_state = all(status[run.pk] == wanted.get(state, "running") for state, run in six.by_state.items())
-    begun = {state: steps.get(run.pk) for state, run in six.by_state.items()}
-    under_way = begun["running"] == begun["in a helper"] == "running" and begun["between attempts"] == "retrying"
-    effects = witness.effects_in(six.site.effects)
-    return in_state and under_way and f"{six.by_state['in a helper'].pk}:a" in effects and bool(host.helpers())
+def _all_there(prepared: Prepared, host: Host) -> bool:
+    """Whether each that was started is in its state, with its step ``a`` under way where it is to be."""
+    status = dict(Run.objects.filter(pk__in=prepared.ids()).values_list("pk", "status"))
+    wanted = {"queued": "queued", "paused": "paused"}
+    wanted |= dict.fromkeys(("waiting", "waiting for a person", "waiting for a child"), "waiting")
+    in_state = all(status[run.pk] == wanted.get(state, "running") for state, run in prepared.by_state.items())
+    return in_state and _under_way(prepared) and _is_between_attempts(prepared) and bool(host.helpers())
 
 
-def _going_on(six: Six) -> bool:
-    return Run.objects.active().exclude(status=RunStatus.PAUSED).filter(pk__in=six.ids()).exists()
+def _under_way(prepared: Prepared) -> bool:
+    child = Run.objects.filter(parent=prepared.by_state["waiting for a child"]).first()
+    running, helped, beside = (
+        prepared.by_state[state].pk for state in ("running", "in a helper", "in a parallel branch")
+    )
+    awaited = {f"{running}:a", f"{helped}:a", f"{beside}:both.a", f"{beside}:both.c", f"{child and child.pk}:a"}
+    return awaited <= witness.effects_in(prepared.site.effects).keys()
 
 
-def _became(run: Run, counted: Mapping[str, list[witness.Effect]], disturbed: float, resumed: float) -> Became:
+def _is_between_attempts(prepared: Prepared) -> bool:
+    run = prepared.by_state.get("between attempts")
+    return run is None or run.steps.filter(path="a", status="retrying").exists()
+
+
+def _going_on(prepared: Prepared) -> bool:
+    rows = Run.objects.active().exclude(status=RunStatus.PAUSED).filter(pk__in=prepared.ids())
+    return rows.exclude(pk=prepared.by_state["waiting for a person"].pk, status=RunStatus.WAITING).exists()
+
+
+def _became(
+    run: Run, path: str, counted: Mapping[str, list[witness.Effect]], disturbed: float, resumed: float
+) -> Became:
     run.refresh_from_db()
-    row = run.steps.filter(path="a", superseded=False).first()
+    child = run.children.first()
+    worker = child or run  # whose step it is
+    row = worker.steps.filter(path=path, superseded=False).first()
     ended = run.ended_at.timestamp() if run.ended_at else resumed
     return Became(
         status=run.status,
-        effects=len(counted.get(f"{run.pk}:a", [])),
+        child=child.status if child else "",
+        effects=len(counted.get(f"{worker.pk}:{path}", [])),
         cut_short=sum(1 for attempt in row.attempts if "interrupted" in attempt) if row else 0,
         followed=len(counted.get(f"{run.pk}:b", [])) == 1,
         seconds=min(ended, resumed) - disturbed,

@@ -1,6 +1,6 @@
-"""Runs in each state × each disturbance, with real worker processes: 30 cells on each store.
+"""Runs in each state × each disturbance, with real worker processes: 45 cells on each store.
 
-For each disturbance all six states are prepared at once, disturbed at once, and each is looked at when all has settled.
+For each disturbance all states are prepared at once, disturbed at once, and each is looked at when all has settled.
 """
 
 import os
@@ -13,20 +13,21 @@ from dataclasses import dataclass
 import psycopg
 import pytest
 
-from tests.crash import states, witness
+from tests.crash import oracle, states, witness
 from tests.crash.checks import broken_invariants
 from tests.crash.conftest import StartSite
 from tests.crash.hosts import Host
 from tests.crash.services import PostgreSQL
 from tests.crash.site import Site
-from tests.crash.states import STATES, Became, Six
+from tests.crash.states import STATES, Became, Prepared
 from tests.workers.conftest import wait_for
 from workflows import runs
+from workflows.models import Run
 
 DISTURBANCES = ("cancel", "deadline", "worker kill", "machine cut off", "database locked")
 LEASE = {"database locked": 12.0}  # else 6 s; longer than the lock, with what a loop keeps in reserve
 LOCKED = 3.0  # seconds
-DEADLINE = 4.0  # seconds
+DEADLINE = 10.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,30 +48,47 @@ EXPECTED: dict[tuple[str, str], Expected] = {
     ("waiting", "cancel"): Expected("cancelled", 1, why="parked: the verb ends it itself"),
     ("paused", "cancel"): Expected("cancelled", 0, why="the verb ends it itself"),
     ("in a helper", "cancel"): Expected("cancelled", 1, why="the helper process is killed"),
+    ("waiting for a person", "cancel"): Expected("cancelled", 0, why="the verb ends it itself"),
+    ("waiting for a child", "cancel"): Expected("cancelled", 1, why="parked: the verb ends it, and asks the child's"),
+    ("in a parallel branch", "cancel"): Expected("cancelled", 1, why="its holder stops the attempts of all branches"),
     ("queued", "deadline"): Expected(DONE, 1, why="a deadline counts from the first claim"),
     ("running", "deadline"): Expected("timed_out", 1, why="the attempt is cancelled"),
     ("between attempts", "deadline"): Expected("timed_out", 1, why="the wait for a retry is counted"),
     ("waiting", "deadline"): Expected("timed_out", 1, why="due again at its deadline, long before its retry"),
     ("paused", "deadline"): Expected(DONE, 1, why="time paused is not counted: it goes on when resumed"),
     ("in a helper", "deadline"): Expected("timed_out", 1, why="the helper process is killed"),
+    ("waiting for a person", "deadline"): Expected(DONE, 1, why="no time counts meanwhile: it goes on when answered"),
+    ("waiting for a child", "deadline"): Expected("timed_out", 1, why="the child has no more time than its parent"),
+    ("in a parallel branch", "deadline"): Expected("timed_out", 1, why="the attempts of all branches are cancelled"),
     ("queued", "worker kill"): Expected(DONE, 1, why="claimed by a fresh loop when it is due"),
     ("running", "worker kill"): Expected(DONE, 2, 1, why="taken over; the attempt is made again"),
     ("between attempts", "worker kill"): Expected(DONE, 2, why="taken over; the second attempt comes when it is due"),
     ("waiting", "worker kill"): Expected(DONE, 2, why="nobody held it"),
     ("paused", "worker kill"): Expected(DONE, 1, why="nobody held it; resumed"),
     ("in a helper", "worker kill"): Expected(DONE, 2, 1, why="the helper dies with its loop; made again"),
+    ("waiting for a person", "worker kill"): Expected(DONE, 1, why="nobody held it; answered"),
+    ("waiting for a child", "worker kill"): Expected(DONE, 2, 1, why="the child is taken over, and its end told"),
+    ("in a parallel branch", "worker kill"): Expected(DONE, 2, 1, why="taken over; the branch that has ended stays"),
     ("queued", "machine cut off"): Expected(DONE, 1, why="claimed by the other machine"),
     ("running", "machine cut off"): Expected(DONE, 2, 1, why="taken over by the other machine after the lease"),
     ("between attempts", "machine cut off"): Expected(DONE, 2, why="taken over; the retry is made there"),
     ("waiting", "machine cut off"): Expected(DONE, 2, why="claimed by the other machine when it is due"),
     ("paused", "machine cut off"): Expected(DONE, 1, why="nobody held it; resumed, on the other machine"),
     ("in a helper", "machine cut off"): Expected(DONE, 2, 1, why="the cut machine kills its helper; made again"),
+    ("waiting for a person", "machine cut off"): Expected(DONE, 1, why="nobody held it; answered"),
+    ("waiting for a child", "machine cut off"): Expected(DONE, 2, 1, why="the child is taken over there"),
+    ("in a parallel branch", "machine cut off"): Expected(
+        DONE, 2, 1, why="taken over; the branch that has ended stays"
+    ),
     ("queued", "database locked"): Expected(DONE, 1, why="claimed when the database answers"),
     ("running", "database locked"): Expected(DONE, 1, why="the attempt goes on; what it came to is written later"),
     ("between attempts", "database locked"): Expected(DONE, 2, why="the retry is only later"),
     ("waiting", "database locked"): Expected(DONE, 2, why="claimed when the database answers"),
     ("paused", "database locked"): Expected(DONE, 1, why="untouched; resumed"),
     ("in a helper", "database locked"): Expected(DONE, 1, why="the attempt goes on; what it came to is written later"),
+    ("waiting for a person", "database locked"): Expected(DONE, 1, why="untouched; answered"),
+    ("waiting for a child", "database locked"): Expected(DONE, 1, why="the child's attempt goes on; its end is told"),
+    ("in a parallel branch", "database locked"): Expected(DONE, 1, why="the attempt goes on, as alone"),
 }
 
 
@@ -96,13 +114,13 @@ def experiment(request: pytest.FixtureRequest, start_site: StartSite) -> Iterato
     lease = LEASE.get(disturbance, 6.0)
     site = start_site(store, KOLOSAL_LEASE_SECONDS=f"{lease:g}", KOLOSAL_GRACE_SECONDS="1")
     ada, bob = Host(site, "ada", proxied=True).start_worker(), Host(site, "bob", proxied=True)
-    six = states.prepare(site, ada, DEADLINE if disturbance == "deadline" else 3600)
-    six.disturbed = time.time()
-    DISTURB[disturbance](six, ada, bob)
-    became = states.settle(six)
-    _wait_for_none(lambda: states.helpers_left(six))
-    broken = broken_invariants() + witness.hear(site.effects, set()).broken
-    yield disturbance, Experiment(became, states.helpers_left(six), broken)
+    prepared = states.prepare(site, ada, DEADLINE if disturbance == "deadline" else 3600)
+    prepared.disturbed = time.time()
+    DISTURB[disturbance](prepared, ada, bob)
+    became = states.settle(prepared)
+    _wait_for_none(lambda: states.helpers_left(prepared))
+    broken = broken_invariants() + witness.hear(site.effects, set()).broken + oracle.all_complaints(Run.objects.all())
+    yield disturbance, Experiment(became, states.helpers_left(prepared), broken)
     site.close_hosts()
 
 
@@ -116,6 +134,7 @@ def test_a_run_in_each_state_meets_each_disturbance(experiment: tuple[str, Exper
         expected.cut_short,
     ), f"{expected.why}; {became}"
     assert became.followed == (expected.status == DONE)
+    assert became.child in ("", expected.status)
     if disturbance == "cancel":
         assert became.seconds < 2
 
@@ -127,30 +146,30 @@ def test_nothing_is_left_of_a_disturbance(experiment: tuple[str, Experiment]) ->
         assert not seen.helpers_left
 
 
-def cancel(six: Six, ada: Host, bob: Host) -> None:
-    for run_id in six.ids():
+def cancel(prepared: Prepared, ada: Host, bob: Host) -> None:
+    for run_id in prepared.ids():
         assert runs.cancel(run_id, actor="tester")
 
 
-def wait_for_deadline(six: Six, ada: Host, bob: Host) -> None:
+def wait_for_deadline(prepared: Prepared, ada: Host, bob: Host) -> None:
     """Their deadline comes by itself."""
 
 
-def kill_loops(six: Six, ada: Host, bob: Host) -> None:
+def kill_loops(prepared: Prepared, ada: Host, bob: Host) -> None:
     for pid in ada.loops():
         os.kill(pid, signal.SIGKILL)
 
 
-def cut_off(six: Six, ada: Host, bob: Host) -> None:
+def cut_off(prepared: Prepared, ada: Host, bob: Host) -> None:
     """On SQLite no machine can be cut off from the file: the whole host stalls past its lease instead."""
     if ada.proxies:
         ada.cut()
         bob.start_worker()
-        wait_for(lambda: not states.helpers_left(six), 8)  # the cut host stops its work before its lease ends
+        wait_for(lambda: not states.helpers_left(prepared), 8)  # the cut host stops its work before its lease ends
     else:
-        _stop_between_writes(ada, six.site)
+        _stop_between_writes(ada, prepared.site)
         bob.start_worker()
-        time.sleep(max(0.0, six.disturbed + 8 - time.time()))
+        time.sleep(max(0.0, prepared.disturbed + 8 - time.time()))
         ada.continue_processes()
 
 
@@ -178,11 +197,11 @@ def _is_writable(site: Site) -> bool:
         other.close()
 
 
-def lock(six: Six, ada: Host, bob: Host) -> None:
-    if six.site.postgresql is None:
-        _lock_sqlite(six.site)
+def lock(prepared: Prepared, ada: Host, bob: Host) -> None:
+    if prepared.site.postgresql is None:
+        _lock_sqlite(prepared.site)
     else:
-        _lock_postgresql(six.site, six.site.postgresql)
+        _lock_postgresql(prepared.site, prepared.site.postgresql)
 
 
 def _lock_sqlite(site: Site) -> None:
@@ -205,7 +224,7 @@ def _wait_for_none(left: Callable[[], set[int]], seconds: float = 5.0) -> None:
         time.sleep(0.05)
 
 
-DISTURB: dict[str, Callable[[Six, Host, Host], None]] = {
+DISTURB: dict[str, Callable[[Prepared, Host, Host], None]] = {
     "cancel": cancel,
     "deadline": wait_for_deadline,
     "worker kill": kill_loops,
