@@ -23,6 +23,7 @@ from workflows.outcomes import Reusable
 from workflows.states import RunStatus, StepStatus
 
 ROWS_AT_ONCE = 100  # of one INSERT: SQLite allows 32,766 values in a statement
+PATHS_AT_ONCE = 1000  # of one UPDATE: a run may have 100,000, and PostgreSQL allows 65,535 values
 
 
 @dataclass(slots=True)
@@ -138,9 +139,7 @@ def _new_steps(change: Change) -> Iterator[dict[str, Any]]:
 
 def _write_parts(changes: list[Change]) -> None:
     for change in changes:
-        if change.superseded:
-            current = StepResult.objects.filter(run_id=change.run_id, superseded=False)
-            current.filter(path__in=change.superseded).update(superseded=True)
+        _supersede(change)
     _insert(StepResult, [row for change in changes for row in _new_steps(change)])
     for change in changes:
         for path, columns in change.steps.items():
@@ -158,6 +157,12 @@ def _write_parts(changes: list[Change]) -> None:
     cached_results.keep((c.run_id, path, reusable) for c in changes for path, reusable in c.reusable.items())
     write_texts([text for change in changes for text in change.texts])
     _insert(Event, [_event_columns(event) for change in changes for event in change.events])
+
+
+def _supersede(change: Change) -> None:
+    current = StepResult.objects.filter(run_id=change.run_id, superseded=False)
+    for start in range(0, len(change.superseded), PATHS_AT_ONCE):
+        current.filter(path__in=change.superseded[start : start + PATHS_AT_ONCE]).update(superseded=True)
 
 
 def _tell_parent(child: uuid.UUID, parent: uuid.UUID, path: str) -> None:

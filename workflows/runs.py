@@ -113,7 +113,7 @@ def retry(run_id: uuid.UUID, *, actor: str, start_at: str | None = None) -> None
         transitions.retry(held, actor, plan.discarded, plan.reopened, plan.kept, plan.start_at)
         write(held)
         # Its attempts are numbered from 1 again: streamed text that is left would be taken for theirs.
-        StreamText.objects.filter(run=run, path__in=plan.discarded).delete()
+        StreamText.objects.filter(run=run).delete()
         dispatch.wake()
 
 

@@ -1,9 +1,11 @@
 """What a `retry` keeps and discards inside blocks. The outside witness is a file: a line for each execution."""
 
+import sqlite3
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from tests.engines import in_engine, until
 from tests.factories import make_workflow, results, run_to_end, statuses, step
@@ -12,6 +14,7 @@ from workflows.engine import Engine
 from workflows.errors import StepNotFound
 from workflows.models import Event, Run, RunRequest, StepResult
 
+MANY = 1_500
 ONCE = "run.attempt > 1"
 """A validation that the steps of a run pass only after a `retry`."""
 
@@ -262,6 +265,18 @@ def test_a_failure_of_generated_steps_that_was_tolerated_is_not_executed_again(s
     assert site.executed() == ["last"]
     assert statuses(run)["outline.b"] == "failed"
     assert run.partial
+
+
+def test_as_many_steps_as_a_run_can_have_are_discarded_at_once(site: Site) -> None:
+    each = {"step_id": "each", "for_each": "[1]", "steps": [site.note("a")]}
+    run = site.failed(each, site.failing("last"))
+    many = [StepResult(run=run, path=f"each[0].a{n}", step_id=f"a{n}", status="skipped") for n in range(MANY)]
+    StepResult.objects.bulk_create(many, batch_size=100)
+    if connection.vendor == "sqlite":
+        connection.connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, MANY)
+    runs.retry(run.pk, actor="ann", start_at="each")
+    assert run.steps.filter(superseded=True).count() == MANY + 3
+    connection.close()
 
 
 # --- Children --------------------------------------------------------------------------------------------------------
