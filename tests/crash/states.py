@@ -1,7 +1,7 @@
 """Runs, each in another state at the same time, and what became of each after one disturbance."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -31,8 +31,16 @@ STATES = (
     "in a parallel branch",
 )
 PASSING = ("queued", "between attempts")  # over soon: prepared when all others are there
+LONG = {
+    "running": ["a"],
+    "in a helper": ["a"],
+    "in a parallel branch": ["both.a", "both.c"],
+    "waiting for a child": ["a"],
+}
 PATHS = {"in a parallel branch": "both.a"}  # of the step ``a``
 CHILD = "called"
+HELPER_STARTS = 5.0  # seconds, at most, until others are in their states
+LATER = {"between attempts": -6.0, "in a helper": HELPER_STARTS}  # seconds from the deadline of others to theirs
 UNDER_WAY = 10.0  # seconds that a step under way takes
 SHORT = 0.2
 
@@ -70,7 +78,7 @@ def prepare(site: Site, host: Host, deadline: float) -> Prepared:
     near = 4.5 if deadline > 60 else 4.9
 
     def start(state: str, *steps: dict[str, Any], **options: Any) -> None:
-        limit = min(deadline, near - 0.9) if state in PASSING and deadline < 60 else deadline
+        limit = deadline + LATER.get(state, 0.0) if deadline < 60 else deadline
         workflow = make_workflow(*steps, workflow_id=state.replace(" ", "_"), max_execution_time_seconds=limit)
         prepared.by_state[state] = runs.start(workflow, {}, trigger="api", actor="tester", **options)
 
@@ -85,15 +93,16 @@ def prepare(site: Site, host: Host, deadline: float) -> Prepared:
     before = step("before", "effect", {"folder": str(site.effects), "seconds": 2 * SHORT})
     start("paused", before, a(), b)
     runs.pause(prepared.by_state["paused"].pk, actor="tester")
+    start("waiting for a person", {"step_id": "ask", "approval": {"prompt": "Go on?", "options": ["yes"]}}, a(), b)
+    start("in a helper", a("effect_plain", slow + HELPER_STARTS), b)  # first: processes take long to start
+    wait_for(lambda: _all_there(prepared, host), 30)
     start("waiting", a(**retried_after(far)), b)
-    start("in a helper", a("effect_plain", slow), b)
     start("running", a(seconds=slow), b)
     make_workflow(a(seconds=slow), workflow_id=CHILD)
     start("waiting for a child", {"step_id": "call", "workflow": CHILD}, b)
-    start("waiting for a person", {"step_id": "ask", "approval": {"prompt": "Go on?", "options": ["yes"]}}, a(), b)
     beside = {"x": [a(seconds=slow)], "y": [step("c", "effect", {"folder": str(site.effects)})]}
     start("in a parallel branch", {"step_id": "both", "parallel": beside}, b)
-    wait_for(lambda: _all_there(prepared, host), 15)
+    wait_for(lambda: _all_there(prepared, host), 30)
     start("between attempts", a(**retried_after(near)), b)
     start("queued", a(), b, run_at=timezone.now() + timedelta(seconds=4))
     wait_for(lambda: _all_there(prepared, host), 15)
@@ -135,12 +144,15 @@ def _all_there(prepared: Prepared, host: Host) -> bool:
 
 
 def _under_way(prepared: Prepared) -> bool:
-    child = Run.objects.filter(parent=prepared.by_state["waiting for a child"]).first()
-    running, helped, beside = (
-        prepared.by_state[state].pk for state in ("running", "in a helper", "in a parallel branch")
-    )
-    awaited = {f"{running}:a", f"{helped}:a", f"{beside}:both.a", f"{beside}:both.c", f"{child and child.pk}:a"}
-    return awaited <= witness.effects_in(prepared.site.effects).keys()
+    """Whether the steps that take long have begun, of runs that were started."""
+    begun = witness.effects_in(prepared.site.effects).keys()
+    return all(f"{run.pk}:{path}" in begun for run, path in _awaited(prepared))
+
+
+def _awaited(prepared: Prepared) -> Iterator[tuple[Run, str]]:
+    for state, paths in LONG.items():
+        if run := prepared.by_state.get(state):
+            yield from ((run.children.first() or run, path) for path in paths)
 
 
 def _is_between_attempts(prepared: Prepared) -> bool:
