@@ -13,6 +13,7 @@ from workflows.ledger import Ledger
 from workflows.models import RunRequest
 
 PARK_FROM = 5.0  # waits of at least so many seconds hold nothing
+LARGEST_CHANGE = 100  # events that gather at most before they are written
 
 Ending = Callable[[HeldRun], None]
 
@@ -60,6 +61,12 @@ class Control:
             self._written = self._ledger.submit(change)
         if self._written is not None:
             await asyncio.shield(self._written)
+
+    async def breathe(self) -> None:
+        """Between steps: those that wait for nothing, such as skipped ones, keep nobody from the loop."""
+        if self.held.change is not None and len(self.held.change.events) >= LARGEST_CHANGE:
+            await self.commit()
+            self.let_go_if_stopped()
 
     # --- Stopping ----------------------------------------------------------------------------------------------------
 

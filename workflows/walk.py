@@ -85,6 +85,7 @@ class Walk:
     async def steps(self, steps: Steps, scope: Scope, prefix: str = "") -> Failure | None:
         """Carry out steps in order. Returns the failure that ends them."""
         for step in steps:
+            await self._control.breathe()
             failure = await self._step(step, scope, prefix + step.step_id)
             if failure and self._definition.stop_on_failure and not step.continue_on_failure:
                 return failure
@@ -94,17 +95,19 @@ class Walk:
         held = self._held.step(path, step.kind)
         if held.status in STEP_ENDED:
             failure = self._recalled(step, scope, path)
-        elif isinstance(step, FunctionStep):
-            self._require_room(path)
-            failure = await self._function(step, scope, path)
-        elif step.kind in CONTAINERS:
-            failure = await self._container(step, scope, path)
         else:
             self._require_room(path)
-            failure = self._record(step, scope, path, await self._waits.carry_out(step, scope, path))
+            failure = await self._carry_out(step, scope, path)
         if failure is None and isinstance(step, FunctionStep) and step.generate:
             failure = await self._generated(step, scope, path)
         return failure
+
+    async def _carry_out(self, step: BaseStep, scope: Scope, path: str) -> Failure | None:
+        if step.kind in CONTAINERS:
+            return await self._container(step, scope, path)
+        if isinstance(step, FunctionStep):
+            return self._record(step, scope, path, await self._attempts.carry_out(step, scope, path))
+        return self._record(step, scope, path, await self._waits.carry_out(step, scope, path))
 
     def _recalled(self, step: BaseStep, scope: Scope, path: str) -> Failure | None:
         """A step that ended before this claim; steps that it generated may not have ended."""
@@ -117,9 +120,6 @@ class Walk:
         if row.status in STEP_FAILED:
             return Failure(path, ErrorRecord(row.error_code, row.error_message))
         return None
-
-    async def _function(self, step: FunctionStep, scope: Scope, path: str) -> Failure | None:
-        return self._record(step, scope, path, await self._attempts.carry_out(step, scope, path))
 
     async def _generated(self, step: FunctionStep, scope: Scope, path: str) -> Failure | None:
         made = scope.steps[step.step_id]
