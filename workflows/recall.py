@@ -24,6 +24,9 @@ from workflows.models import Run, StepResult
 from workflows.scope import Additions, Scope
 from workflows.states import STEP_ENDED, STEP_FAILED, StepStatus
 
+TOLD = STEP_ENDED - {StepStatus.CANCELLED}
+"""How steps end that tell the scope of it. A cancelled one does not: its branch was stopped within it."""
+
 MERGED = frozenset({"function", "workflow", "approval", "wait_for"})
 """Kinds of steps whose result is merged into the context."""
 

@@ -2,9 +2,15 @@
 
 from typing import Any
 
-from tests.factories import make_definition, run_to_end, step
+from tests.factories import make_definition, results, run_to_end, step
 from workflows import inprocess
 from workflows.changes import Change
+from workflows.recall import recalled
+
+
+def failing(step_id: str, **fields: Any) -> dict[str, Any]:
+    return step(step_id, "raise_text", {"text": f"{step_id} is broken"}, max_retries=0, **fields)
+
 
 # --- Very long runs --------------------------------------------------------------------------------------------------
 
@@ -23,3 +29,28 @@ def test_blocks_count_towards_the_steps_that_a_run_may_execute(settings: Any) ->
     gate = {"step_id": "gate", "if": "false", "then": [step("a")]}
     run = run_to_end({"step_id": "loop", "for_each": "input.l", "steps": [gate]}, input={"l": list(range(50))})
     assert (run.status, run.error_code) == ("failed", "TooManySteps")
+
+
+# --- What is recalled ------------------------------------------------------------------------------------------------
+
+
+def test_what_a_cancelled_branch_leaves_is_the_same_live_and_recalled() -> None:
+    """Cut short inside a loop: what its items had added was not merged yet."""
+    mark, slow = step("mark", "give", {"value": {"mark": 1}}), step("slow", "nap", {"seconds": 30})
+    parallel = {
+        "long": [
+            step("before", "give", {"value": {"before": 1}}),
+            {"step_id": "each", "for_each": "[1]", "steps": [mark, slow]},
+        ],
+        "bad": [step("wait", "nap", {"seconds": 0.5}), failing("bad")],
+    }
+    both = {"step_id": "both", "parallel": parallel, "continue_on_failure": True}
+    parts = ["has(context.mark)", "has(context.before)"]
+    parts += [f'steps.get("{name}.status", "none")' for name in ("mark", "slow", "each", "before", "bad")]
+    seen = step("seen", "give", {"value": {"seen": [f"${{{part}}}" for part in parts]}})
+    run = run_to_end(both, seen)
+    assert run.steps.get(path="both.each").status == "cancelled"
+    scope = recalled(run, "seen")
+    names = ("mark", "slow", "each", "before", "bad")
+    again = [scope.steps[name]["status"] if name in scope.steps else "none" for name in names]
+    assert ["mark" in scope.context, "before" in scope.context, *again] == results(run)["seen"]["seen"]
