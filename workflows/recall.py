@@ -75,7 +75,8 @@ class Recall:
             self._inside(step, row, scope, path)
         if row.status in TOLD:
             scope.add(step.step_id, record_of(row), merged(step, row.status, row.result))
-        if isinstance(step, FunctionStep) and step.generate and row.status == StepStatus.COMPLETED:
+        made = isinstance(step, FunctionStep) and step.generate and row.status == StepStatus.COMPLETED
+        if made and row.result is not None:  # else it was dropped with the others at the run's end
             self.steps(generated.read(row.result), scope, f"{path}.")
 
     def _inside(self, step: BaseStep, row: StepResult, scope: Scope, path: str) -> None:
@@ -143,8 +144,11 @@ def scope_of(run: Run) -> Scope:
 
 
 def merged(step: BaseStep, status: str, result: Any) -> Mapping[str, Any] | None:
-    """What a step that has ended adds to the context; a loop over items its list, under its id."""
-    if status != StepStatus.COMPLETED:
+    """What a step that has ended adds to the context; a loop over items its list, under its id.
+
+    Without a ``result`` nothing: it was dropped at the run's end.
+    """
+    if status != StepStatus.COMPLETED or result is None:
         return None
     if isinstance(step, ForEach):
         return {step.step_id: result}

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from tests.factories import make_definition, results, run_to_end, step
+from tests.factories import make_definition, make_workflow, results, run_to_end, step
 from workflows import inprocess
 from workflows.changes import Change
 from workflows.recall import recalled
+from workflows.results import context_at
 
 
 def failing(step_id: str, **fields: Any) -> dict[str, Any]:
@@ -54,3 +55,14 @@ def test_what_a_cancelled_branch_leaves_is_the_same_live_and_recalled() -> None:
     names = ("mark", "slow", "each", "before", "bad")
     again = [scope.steps[name]["status"] if name in scope.steps else "none" for name in names]
     assert ["mark" in scope.context, "before" in scope.context, *again] == results(run)["seen"]["seen"]
+
+
+def test_results_that_were_dropped_at_the_end_are_missed_by_nobody() -> None:
+    outline = step("outline", "give", {"value": {"steps": [step("made")]}}, generate=True)
+    loop = {"step_id": "loop", "for_each": "[1]", "steps": [step("x")]}
+    last = step("last", "give", {"value": {"a": 1}})
+    make_workflow(outline, loop, last, workflow_id="child", save_intermediate_results=False)
+    run = run_to_end({"step_id": "call", "workflow": "child"})
+    assert run.status == "completed", run.error_message
+    assert results(run)["call"] == {"a": 1}
+    assert context_at(run.children.get()) == {"a": 1}
