@@ -52,8 +52,10 @@ def of_holder(who: Identity) -> list[RunRequest]:
     return list(RunRequest.objects.filter(run__worker_id=who.id).order_by("pk"))
 
 
+@transaction.atomic
 def of_run(run_id: uuid.UUID) -> list[RunRequest]:
-    """What is asked of one run, oldest first."""
+    """What is asked of one run, oldest first, and what is being asked just now: whoever does holds the run's row."""
+    Run.objects.select_for_update(of=("self",), no_key=True).filter(pk=run_id).first()
     return list(RunRequest.objects.filter(run=run_id).order_by("pk"))
 
 

@@ -1,12 +1,31 @@
 """Where blocks meet what is rare: cancelled branches, takeovers, answers at the last moment, very long runs."""
 
+import asyncio
 from typing import Any
 
+import pytest
+
+from tests.engines import and_close, in_engine, until
 from tests.factories import make_definition, make_workflow, results, run_to_end, step
-from workflows import inprocess
+from workflows import engine as engines
+from workflows import inprocess, runs
 from workflows.changes import Change
+from workflows.engine import Engine
+from workflows.models import Run
 from workflows.recall import recalled
 from workflows.results import context_at
+
+
+def started(*steps: dict[str, Any], **fields: Any) -> Run:
+    return runs.start(make_workflow(*steps, **fields), {}, trigger="api", actor="ann", wake=False)
+
+
+def fresh(run: Run) -> Run:
+    return Run.objects.get(pk=run.pk)
+
+
+def has_ended(run: Run) -> bool:
+    return fresh(run).has_ended
 
 
 def failing(step_id: str, **fields: Any) -> dict[str, Any]:
@@ -66,3 +85,33 @@ def test_results_that_were_dropped_at_the_end_are_missed_by_nobody() -> None:
     assert run.status == "completed", run.error_message
     assert results(run)["call"] == {"a": 1}
     assert context_at(run.children.get()) == {"a": 1}
+
+
+# --- What comes from outside -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["answer", "event"])
+def test_what_came_in_time_counts_though_the_holder_has_not_read_it_yet(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "RENEW_EVERY", 60)
+    asked = {"approval": {"prompt": "?", "timeout_seconds": 1.5}}
+    run = started(
+        {"step_id": "ask", **(asked if kind == "answer" else {"wait_for": {"event": "e", "timeout_seconds": 1.5}})}
+    )
+
+    def give() -> None:
+        if kind == "answer":
+            runs.answer(run.pk, "ask", "approve", actor="ann")
+        else:
+            runs.send_event(run.pk, "e", actor="ann")
+
+    async def script(engine: Engine) -> None:
+        await engine.take([run.pk])
+        await until(lambda: run.steps.filter(path="ask", status="waiting").exists())
+        await asyncio.to_thread(and_close, give)  # type: ignore[arg-type]
+        await until(lambda: has_ended(run))
+
+    in_engine(script)
+    assert fresh(run).status == "completed"
+    assert not run.requests.exists()
