@@ -21,7 +21,7 @@ ACTOR = "sweep"
 def delete_old() -> int:
     """Delete ended runs that are older than the setting says, for some seconds. Returns how many.
 
-    A run stays as long as a rerun of it is under way. Workflows, their versions and the site's events stay.
+    A run stays as long as a rerun of it is under way, or its parent. Workflows, versions and the site's events stay.
     """
     if not settings.RETENTION_DAYS:
         return 0
@@ -38,9 +38,14 @@ def delete_old() -> int:
 
 
 def _old(before: datetime) -> QuerySet[Run]:
-    """Whose rerun is under way is not among them: the rerun's row is its worker's, and names the older run."""
+    """Whose rerun is under way is not among them: the rerun's row is its worker's, and names the older run.
+
+    Nor whose parent is, which may be paused and yet to read how its child ended: it would start the child again.
+    """
     under_way = Run.objects.filter(rerun_of=OuterRef("pk"), status__in=RUN_ACTIVE)
-    return Run.objects.filter(~Exists(under_way), ended_at__lt=before, status__in=RUN_ENDED).order_by("ended_at")
+    parent = Run.objects.filter(pk=OuterRef("parent"), status__in=RUN_ACTIVE)
+    ended = Run.objects.filter(ended_at__lt=before, status__in=RUN_ENDED)
+    return ended.filter(~Exists(under_way), ~Exists(parent)).order_by("ended_at")
 
 
 @transaction.atomic

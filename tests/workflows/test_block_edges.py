@@ -1,17 +1,19 @@
 """Where blocks meet what is rare: cancelled branches, takeovers, answers at the last moment, very long runs."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from tests.engines import and_close, in_engine, until
 from tests.factories import make_definition, make_workflow, results, run_to_end, step
 from workflows import engine as engines
-from workflows import inprocess, runs
+from workflows import inprocess, retention, runs
 from workflows.changes import Change
 from workflows.engine import Engine
-from workflows.models import Run
+from workflows.models import Event, Run
 from workflows.recall import recalled
 from workflows.results import context_at
 
@@ -115,3 +117,48 @@ def test_what_came_in_time_counts_though_the_holder_has_not_read_it_yet(
     in_engine(script)
     assert fresh(run).status == "completed"
     assert not run.requests.exists()
+
+
+# --- Children --------------------------------------------------------------------------------------------------------
+
+
+def paused_before_its_child_ended(*inside: dict[str, Any]) -> tuple[Run, Run]:
+    make_workflow(*inside, workflow_id="child")
+    run = started({"step_id": "call", "workflow": "child"})
+
+    async def script(engine: Engine) -> None:
+        await engine.take([run.pk])
+        await until(lambda: fresh(run).status == "waiting")
+        engine._offered.clear()
+        await asyncio.to_thread(and_close, lambda: runs.pause(run.pk, actor="ann"))
+        child = await Run.objects.aget(parent=run)
+        await asyncio.to_thread(and_close, lambda: runs.resume(child.pk, actor="ann"))  # type: ignore[func-returns-value]
+        await engine.take([child.pk])
+        await until(lambda: has_ended(child))
+
+    in_engine(script)
+    return run, Run.objects.get(parent=run)
+
+
+def test_a_parent_sleeps_while_a_child_that_was_retried_goes_on() -> None:
+    run, child = paused_before_its_child_ended(failing("bad"))
+    runs.retry(child.pk, actor="ann")
+    runs.resume(run.pk, actor="ann")
+    Run.objects.filter(pk=child.pk).update(due_at=timezone.now() + timedelta(hours=1))
+
+    async def script(engine: Engine) -> None:
+        await engine.take([run.pk])
+        await asyncio.sleep(1.5)
+
+    in_engine(script)
+    assert fresh(run).status == "waiting"
+    assert Event.objects.filter(run=run, type="run_started").count() == 2
+
+
+def test_an_ended_child_is_kept_as_long_as_its_parent_may_ask_for_it(settings: Any) -> None:
+    settings.RETENTION_DAYS = 30
+    run, child = paused_before_its_child_ended(step("a"))
+    Run.objects.filter(pk=child.pk).update(ended_at=timezone.now() - timedelta(days=40))
+    assert retention.delete_old() == 0
+    runs.cancel(run.pk, actor="ann")
+    assert retention.delete_old() == 1
