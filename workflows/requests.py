@@ -89,6 +89,13 @@ def pass_on(run_id: uuid.UUID) -> None:
         settle(run.parent_id)
 
 
+def take_back_end(run: Run) -> None:
+    """What the parent was told of the end of a run that goes on after all."""
+    for told in RunRequest.objects.filter(run=run.parent_id, verb=Verb.CHILD):
+        if is_child_end(told, str(run.pk)):
+            told.delete()
+
+
 def to_children(run_id: uuid.UUID, verb: str, below: tuple[str, ...] = ("",)) -> None:
     """Ask the same of child runs that have not ended: of all steps, or of those whose path begins so."""
     for child in Run.objects.active().filter(parent=run_id):

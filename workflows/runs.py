@@ -112,6 +112,7 @@ def retry(run_id: uuid.UUID, *, actor: str, start_at: str | None = None) -> None
         held = load(run, actor)
         transitions.retry(held, actor, plan.discarded, plan.reopened, plan.kept, plan.start_at)
         write(held)
+        requests.take_back_end(run)
         # Its attempts are numbered from 1 again: streamed text that is left would be taken for theirs.
         StreamText.objects.filter(run=run).delete()
         dispatch.wake()
