@@ -26,7 +26,7 @@ BAD_JSON = {
     "half a surrogate pair": b'{"input_context": {"a": "\\ud800"}}',
     "duplicate keys": b'{"input_context": {"a": 1, "a": 2}}',
     "10,000 deep": b'{"input_context": ' + b"[" * 10_000 + b"]" * 10_000 + b"}",
-    "70 deep": b'{"input_context": ' + b'{"a":' * 70 + b"1" + b"}" * 71,
+    "110 deep": b'{"input_context": ' + b'{"a":' * 110 + b"1" + b"}" * 111,
     "two values": b"{} {}",
 }
 ADDRESSES = ["", "/validate", "/templates", "/sample/execute", "/sample/execute-async"]

@@ -4,7 +4,7 @@ import json
 from itertools import combinations
 from typing import Any
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.test_blocks import NESTS
@@ -158,6 +158,7 @@ def own_of(definition: dict[str, Any]) -> dict[str, Any]:
     return own
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(NESTS, NESTS)
 def test_carrying_the_differences_of_blocks_out_makes_the_later_steps(one: list[Any], other: list[Any]) -> None:
     before, after = workflow(*one), workflow(*other)

@@ -38,7 +38,7 @@ class Killed(BaseException):
 
 class MortalLedger(Ledger):
     def _serve(self) -> None:
-        with contextlib.suppress(Killed):
+        with contextlib.suppress(Killed, RuntimeError):  # the loop of a life that is over may be closed by now
             super()._serve()
 
 

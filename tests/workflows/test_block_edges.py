@@ -111,7 +111,7 @@ def test_what_came_in_time_counts_though_the_holder_has_not_read_it_yet(
     async def script(engine: Engine) -> None:
         await engine.take([run.pk])
         await until(lambda: run.steps.filter(path="ask", status="waiting").exists())
-        await asyncio.to_thread(and_close, give)  # type: ignore[arg-type]
+        await asyncio.to_thread(and_close, give)
         await until(lambda: has_ended(run))
 
     in_engine(script)
@@ -132,7 +132,7 @@ def paused_before_its_child_ended(*inside: dict[str, Any]) -> tuple[Run, Run]:
         engine._offered.clear()
         await asyncio.to_thread(and_close, lambda: runs.pause(run.pk, actor="ann"))
         child = await Run.objects.aget(parent=run)
-        await asyncio.to_thread(and_close, lambda: runs.resume(child.pk, actor="ann"))  # type: ignore[func-returns-value]
+        await asyncio.to_thread(and_close, lambda: runs.resume(child.pk, actor="ann"))
         await engine.take([child.pk])
         await until(lambda: has_ended(child))
 

@@ -28,7 +28,7 @@ LOOK = step("look", "give", {"value": {"seen": "${steps}"}})
 """The last step of each: what expressions saw there."""
 
 few = settings(
-    max_examples=10,
+    max_examples=5,
     deadline=None,
     derandomize=True,
     database=None,

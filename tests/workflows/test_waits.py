@@ -13,7 +13,7 @@ from tests.engines import in_engine, until
 from tests.factories import make_workflow, results, run_to_end, statuses, step
 from workflows import audit, invariants, publishing, requests, runs
 from workflows.engine import Engine
-from workflows.errors import AnswerRefused, RunStateConflict, StepNotFound
+from workflows.errors import AnswerRefused, EventNotFound, RunStateConflict, StepNotFound
 from workflows.models import Event, Run, RunRequest, Workflow
 
 ASK: dict[str, Any] = {"step_id": "ask", "approval": {"prompt": "Publish ${context.what}?", "assignees": ["ann"]}}
@@ -127,7 +127,7 @@ def test_the_first_of_two_answers_counts() -> None:
     run = carried_out(run, both)
     assert sorted(outcomes) == ["conflict", "taken"]
     assert results(run)["ask"]["answered_by"] in ("ann", "bob")
-    with pytest.raises(RunStateConflict, match="any more"):
+    with pytest.raises(RunStateConflict, match="already"):
         runs.answer(run.pk, "ask", "approve", actor="eve")
 
 
@@ -212,7 +212,8 @@ def test_an_approval_is_answered_while_another_branch_goes_on() -> None:
 def test_events_are_kept_until_a_step_waits_for_them() -> None:
     again = {"step_id": "again", "wait_for": {"event": "paid"}}
     run = started(AWAIT, ASK, again)
-    runs.send_event(run.pk, "other", 1, actor="bob")
+    with pytest.raises(EventNotFound, match="wait for paid"):
+        runs.send_event(run.pk, "other", 1, actor="bob")
     runs.send_event(run.pk, "paid", {"amount": 3}, actor="bob")
     runs.send_event(run.pk, "paid", {"amount": 4}, actor="bob")
     run = carried_out(run, lambda: runs.answer(run.pk, "ask", "approve", actor="ann"))

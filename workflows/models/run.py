@@ -213,7 +213,7 @@ class StepResult(models.Model):
                 fields=["agent", "started_at", "input_tokens", "output_tokens", "cost"],
                 name="step_usage",
                 condition=USED_A_MODEL,
-            )
+            ),
         ]
 
     def __str__(self) -> str:
