@@ -18,6 +18,7 @@ from workflows.states import RunStatus
 
 SLOW = 3.0  # seconds of a step
 SECONDS = 30.0  # for a fault to be reached, and again for its runs to end
+ALONE_SECONDS = 2.5  # that the runs of a strike get before the next
 STRIKE_SECONDS = 3.5  # that one takes, about
 FEWEST, MOST = 2, 6  # kinds in a strike
 STALLS = 0.3  # share of faults that stall past the lease; the others kill
@@ -34,6 +35,7 @@ class Points:
     ) -> None:
         self.broken: list[str] = []
         self.struck = 0
+        self._started: list[tuple[str, list[Run]]] = []
         self.all = [(point, kind) for point in POINTS for kind in workflows]
         self._site = site
         self._hosts = hosts
@@ -47,10 +49,11 @@ class Points:
         until = time.monotonic() + seconds
         for point, kinds in self._strikes_to_come(seconds, chance):
             if time.monotonic() > until:
-                return
+                break
             stalls = point != "waiting" and chance.random() < STALLS
             self._strike(point, kinds, f"stall {self._stall:g}" if stalls else "kill")
             yield len(kinds)
+        self._see_the_end()
 
     def _strikes_to_come(self, seconds: float, chance: random.Random) -> list[tuple[str, list[str]]]:
         at_once = min(MOST, max(FEWEST, math.ceil(len(self.all) * STRIKE_SECONDS / seconds)))
@@ -68,9 +71,15 @@ class Points:
             return
         self.struck += len(kinds)
         self._strikes.counts[f"{'killed' if fault == 'kill' else 'stalled'} at {point}"] += 1
-        if not self._until(lambda: all(_ended(run) for run in started)):
-            left = [f"{run.pk} ({run.status})" for run in started if not _ended(run)]
-            self.broken.append(f"{told}: not ended {SECONDS:g} s later: {', '.join(left)}")
+        self._until(lambda: all(_ended(run) for run in started), ALONE_SECONDS)
+        self._started.append((told, started))
+
+    def _see_the_end(self) -> None:
+        """Of all runs: those that wait for long were left to go on beside the next strikes."""
+        for told, started in self._started:
+            if not self._until(lambda: all(_ended(run) for run in started)):  # noqa: B023  (asked here and now)
+                left = [f"{run.pk} ({run.status})" for run in started if not _ended(run)]
+                self.broken.append(f"{told}: not ended {SECONDS:g} s after the last strike: {', '.join(left)}")
 
     def _provoke(self, point: str, kinds: list[str], fault: str) -> list[Run] | None:
         """Start runs and have a process killed or stalled; the runs, or None if no process came by."""
@@ -116,8 +125,8 @@ class Points:
                 self._strikes.stalled.add(pid)
             taken.unlink()
 
-    def _until(self, condition: Callable[[], object]) -> bool:
-        until = time.monotonic() + SECONDS
+    def _until(self, condition: Callable[[], object], seconds: float = SECONDS) -> bool:
+        until = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > until:
                 return False
