@@ -38,11 +38,6 @@ few = settings(
 lives = st.lists(st.builds(Life, st.integers(1, 8), st.sampled_from(ENDS)), min_size=1, max_size=4)
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("effects")
-
-
 @pytest.fixture(autouse=True)
 def prepared(agent: None, settings: Any) -> None:
     """The agent offers counted functions, there is a child workflow, and no run is given up."""
