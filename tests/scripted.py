@@ -25,6 +25,7 @@ NAMES = [
     "raise_text",
     "hostile",
     "give",
+    "cancel_itself",
 ]
 
 
@@ -191,3 +192,9 @@ class RaiseText(Parameters):
 @function("raise_text")
 async def raise_text(call: Call, parameters: RaiseText) -> dict[str, Any]:
     raise RuntimeError(parameters.text)
+
+
+@function("cancel_itself")
+async def cancel_itself(call: Call, parameters: Nothing) -> dict[str, Any]:
+    """As a library does that lets a cancelled task of its own through."""
+    raise asyncio.CancelledError

@@ -224,7 +224,7 @@ async def run_function(
             before()
             call.functions = Others(call, timeout, helpers, before)
             async with asyncio.timeout(timeout):
-                result = await registry.arun(function, call, parameters)
+                result = await _not_cancelling_itself(registry.arun(function, call, parameters))
             return result, Footprint(usage=_usage(result))
         job, listener = _job(function.name, call, parameters), _listener(call)
         answer = await helpers.ask(job, timeout=timeout, on_message=listener, before=before)
@@ -238,6 +238,17 @@ async def run_function(
         peak_memory_bytes=answer["peak_memory_bytes"],
     )
     return answer["result"], measured
+
+
+async def _not_cancelling_itself(called: Awaitable[Result]) -> Result:
+    """A function that lets a cancelled task of its own through has failed; nobody has stopped it."""
+    try:
+        return await called
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise FunctionFailed.wrap(error) from None
 
 
 def record_error(error: Exception, mask: Mask | None = None) -> ErrorRecord:

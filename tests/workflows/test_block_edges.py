@@ -162,3 +162,20 @@ def test_an_ended_child_is_kept_as_long_as_its_parent_may_ask_for_it(settings: A
     assert retention.delete_old() == 0
     runs.cancel(run.pk, actor="ann")
     assert retention.delete_old() == 1
+
+
+# --- Functions that behave badly -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_a_function_that_cancels_itself_has_failed(at_once: int) -> None:
+    bad = step("bad", "cancel_itself", {}, max_retries=0)
+    run = started({"step_id": "each", "for_each": "[1, 2]", "max_concurrency": at_once, "steps": [bad]})
+
+    async def script(engine: Engine) -> None:
+        await engine.take([run.pk])
+        await until(lambda: has_ended(run), 5)
+
+    in_engine(script)
+    assert (fresh(run).status, fresh(run).error_code) == ("failed", "FunctionFailed")
+    assert "CancelledError" in fresh(run).error_message
