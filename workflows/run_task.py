@@ -69,18 +69,19 @@ class RunTask:
             await self._rescue(error)
 
     async def _work(self) -> None:
+        ending: Ending | None
         try:
             if self._interrupted:
                 raise asyncio.CancelledError
             self._begun = True
             async with asyncio.timeout_at(self._deadline):
-                await self._advance()
+                ending = await self._advance()
         except TimeoutError:
-            if not self._final:
-                await self._end(lambda held: transitions.time_out(held, self._deadline_exceeded()))
+            ending = partial(transitions.time_out, error=self._deadline_exceeded())
         except asyncio.CancelledError:
-            if self._ending is not None:
-                await self._end(self._ending)
+            ending = self._ending
+        if ending is not None:
+            await self._end(ending)
 
     async def _rescue(self, error: Exception) -> None:
         """A defect must not leave a run that nobody carries on: it fails, and says why.
@@ -99,22 +100,19 @@ class RunTask:
             logger.exception("Run %s can't even be failed; it is let go", self.held.id)
             await ledger.insist(claims.disown, self.who, self.held.id)
 
-    async def _advance(self) -> None:
-        """The steps that have not ended, then the run's end."""
+    async def _advance(self) -> Ending:
+        """The steps that have not ended. Returns what follows for the run."""
         walk = Walk(self._claimed, self._control, self.who, self._means)
         try:
             failure = await walk.steps(self._definition.steps, scope_of(self._claimed.row))
         except LetGo:
-            await self._end(self._control.halting or partial(_park, waits=self._control.parked))
+            return self._control.halting or partial(_park, waits=self._control.parked)
         except RunFailed as failed:
-            await self._end(partial(transitions.fail, error=failed.record))
-        else:
-            if failure is not None:
-                await self._end(partial(transitions.fail, error=failure.told))
-            else:
-                last = self._definition.steps[-1].step_id
-                keep_only = None if self._definition.save_intermediate_results else last
-                await self._end(lambda held: transitions.complete(held, keep_only))
+            return partial(transitions.fail, error=failed.record)
+        if failure is not None:
+            return partial(transitions.fail, error=failure.told)
+        last = self._definition.steps[-1].step_id
+        return partial(transitions.complete, keep_only=None if self._definition.save_intermediate_results else last)
 
     async def _end(self, ending: Ending) -> None:
         """Write the last change of this task."""

@@ -1,6 +1,7 @@
 """Where blocks meet what is rare: cancelled branches, takeovers, answers at the last moment, very long runs."""
 
 import asyncio
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -102,11 +103,12 @@ def test_what_came_in_time_counts_though_the_holder_has_not_read_it_yet(
         {"step_id": "ask", **(asked if kind == "answer" else {"wait_for": {"event": "e", "timeout_seconds": 1.5}})}
     )
 
-    def give() -> None:
+    def give() -> bool:
         if kind == "answer":
             runs.answer(run.pk, "ask", "approve", actor="ann")
         else:
             runs.send_event(run.pk, "e", actor="ann")
+        return True
 
     async def script(engine: Engine) -> None:
         await engine.take([run.pk])
@@ -122,6 +124,11 @@ def test_what_came_in_time_counts_though_the_holder_has_not_read_it_yet(
 # --- Children --------------------------------------------------------------------------------------------------------
 
 
+def resume(run: Run) -> bool:
+    runs.resume(run.pk, actor="ann")
+    return True
+
+
 def paused_before_its_child_ended(*inside: dict[str, Any]) -> tuple[Run, Run]:
     make_workflow(*inside, workflow_id="child")
     run = started({"step_id": "call", "workflow": "child"})
@@ -132,7 +139,7 @@ def paused_before_its_child_ended(*inside: dict[str, Any]) -> tuple[Run, Run]:
         engine._offered.clear()
         await asyncio.to_thread(and_close, lambda: runs.pause(run.pk, actor="ann"))
         child = await Run.objects.aget(parent=run)
-        await asyncio.to_thread(and_close, lambda: runs.resume(child.pk, actor="ann"))
+        await asyncio.to_thread(and_close, lambda: resume(child))
         await engine.take([child.pk])
         await until(lambda: has_ended(child))
 
@@ -162,6 +169,25 @@ def test_an_ended_child_is_kept_as_long_as_its_parent_may_ask_for_it(settings: A
     assert retention.delete_old() == 0
     runs.cancel(run.pk, actor="ann")
     assert retention.delete_old() == 1
+
+
+def test_a_child_whose_deadline_strikes_while_its_end_is_written_still_wakes_its_parent() -> None:
+    make_workflow(step("a", "nap", {"seconds": 0.5}), workflow_id="child", max_execution_time_seconds=2)
+    run = started({"step_id": "call", "workflow": "child"})
+
+    def slow(change: Change) -> None:
+        if "workflow_complete" in [event.type for event in change.events]:
+            time.sleep(2)
+
+    async def script(engine: Engine) -> None:
+        engine._ledger._on_written = slow
+        await engine.take([run.pk])
+        await until(lambda: Run.objects.filter(parent=run, status="completed").exists())
+        engine._offered.discard(run.pk)
+        await until(lambda: not engine._active)
+
+    in_engine(script)
+    assert fresh(run).status == "queued"
 
 
 # --- Functions that behave badly -------------------------------------------------------------------------------------
