@@ -49,7 +49,7 @@ class Recall:
         self._until = until
         self._leaves: Counter[str] = Counter()
         for path, row in rows.items():
-            for place in _around(path):
+            for place in around(path):
                 self._leaves[place] += row.kind not in CONTAINERS
 
     def has_begun(self, path: str) -> bool:
@@ -111,7 +111,7 @@ class Recall:
                 scope.join(fork)
 
 
-def _around(path: str) -> Iterator[str]:
+def around(path: str) -> Iterator[str]:
     """The blocks around a step, and their iterations: ``a`` and ``a[0]`` of ``a[0].b``."""
     for dot, mark in enumerate(path):
         if mark == ".":

@@ -1,5 +1,6 @@
 """What a `retry` of an ended run keeps, what it discards, and which blocks go on with what they had decided."""
 
+from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
@@ -19,7 +20,7 @@ from workflows.definitions.models import (
 from workflows.definitions.problems import did_you_mean
 from workflows.errors import StepNotFound
 from workflows.models import Run, StepResult
-from workflows.recall import Recall
+from workflows.recall import around
 from workflows.states import STEP_FAILED, StepStatus
 
 FINISHED = frozenset({StepStatus.COMPLETED, StepStatus.SKIPPED})
@@ -88,6 +89,13 @@ class _Review:
     reached: bool = False
     discarded: set[str] = field(default_factory=set)
     reopened: set[str] = field(default_factory=set)
+    inside: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    """Path of a block or iteration → paths of the rows inside it."""
+
+    def __post_init__(self) -> None:
+        for path in self.rows:
+            for place in around(path):
+                self.inside[place].append(path)
 
     def of(self, steps: Steps, prefix: str) -> bool:
         """Whether any of the steps is executed again."""
@@ -155,8 +163,8 @@ class _Review:
         return False
 
     def _iterations(self, step: While, path: str) -> bool:
-        begun, index, found = Recall(self.rows), 0, False
-        while begun.has_begun(here := f"{path}[{index}]"):
+        index, found = 0, False
+        while (here := f"{path}[{index}]") in self.inside:
             if found:
                 self._discard(here)
             else:
@@ -168,8 +176,9 @@ class _Review:
         return self.again(path) if path == self.start_at else self.of(steps, f"{path}.")
 
     def _discard(self, path: str) -> None:
-        inside = (f"{path}.", f"{path}[")
-        self.discarded |= {other for other in self.rows if other == path or other.startswith(inside)}
+        self.discarded.update(self.inside.get(path, ()))
+        if path in self.rows:
+            self.discarded.add(path)
 
     def _starts_inside(self, path: str) -> bool:
         return self.start_at is not None and self.start_at.startswith((f"{path}.", f"{path}["))

@@ -11,10 +11,10 @@ from django.utils import timezone
 from tests.engines import and_close, in_engine, until
 from tests.factories import make_definition, make_workflow, results, run_to_end, step
 from workflows import engine as engines
-from workflows import inprocess, retention, runs
+from workflows import inprocess, retention, retrying, runs
 from workflows.changes import Change
 from workflows.engine import Engine
-from workflows.models import Event, Run
+from workflows.models import Event, Run, StepResult
 from workflows.recall import recalled
 from workflows.results import context_at
 
@@ -52,6 +52,20 @@ def test_blocks_count_towards_the_steps_that_a_run_may_execute(settings: Any) ->
     gate = {"step_id": "gate", "if": "false", "then": [step("a")]}
     run = run_to_end({"step_id": "loop", "for_each": "input.l", "steps": [gate]}, input={"l": list(range(50))})
     assert (run.status, run.error_code) == ("failed", "TooManySteps")
+
+
+def test_what_a_retry_keeps_of_a_long_loop_is_found_in_one_pass() -> None:
+    each = {"step_id": "each", "for_each": "[1]", "max_iterations": 10_000, "steps": [step(name) for name in "abc"]}
+    run = started(each)
+    rows = [StepResult(run=run, path="each", step_id="each", kind="for_each", status="failed")]
+    rows[0].parameters = {"items": list(range(8000))}
+    for index in range(4000):
+        rows += [StepResult(run=run, path=f"each[{index}].{name}", step_id=name, status="completed") for name in "abc"]
+    StepResult.objects.bulk_create(rows, batch_size=500)
+    began = time.process_time()
+    plan = retrying.plan(runs.get(run.pk), "each[10]")
+    assert time.process_time() - began < 10  # 20 s where each step goes over all rows
+    assert set(plan.discarded) == {f"each[10].{name}" for name in "abc"}
 
 
 # --- What is recalled ------------------------------------------------------------------------------------------------
