@@ -1,11 +1,13 @@
 """Where blocks meet what is rare: cancelled branches, takeovers, answers at the last moment, very long runs."""
 
 import asyncio
+import sqlite3
 import time
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from tests.engines import and_close, in_engine, until
@@ -66,6 +68,21 @@ def test_what_a_retry_keeps_of_a_long_loop_is_found_in_one_pass() -> None:
     plan = retrying.plan(runs.get(run.pk), "each[10]")
     assert time.process_time() - began < 10  # 20 s where each step goes over all rows
     assert set(plan.discarded) == {f"each[10].{name}" for name in "abc"}
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="about SQLite")
+def test_a_retry_discards_more_results_than_a_statement_may_have_values() -> None:
+    run = started({"step_id": "each", "for_each": "[1]", "steps": [step("a")]})
+    rows = [StepResult(run=run, path=f"each[{index}].a", step_id="a", status="completed") for index in range(1500)]
+    rows.append(StepResult(run=run, path="each", step_id="each", kind="for_each", status="failed"))
+    StepResult.objects.bulk_create(rows, batch_size=30)
+    Run.objects.filter(pk=run.pk).update(status="failed")
+    usual = connection.connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 1100)  # 32,766 by SQLite's default
+    try:
+        runs.retry(run.pk, actor="ann", start_at="each")
+    finally:
+        connection.connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, usual)
+    assert not run.steps.filter(superseded=False).exists()
 
 
 # --- What is recalled ------------------------------------------------------------------------------------------------
