@@ -120,14 +120,17 @@ def settle_families() -> None:
 
 def _ask_child(child_id: uuid.UUID, verb: str, actor: str) -> None:
     child = Run.objects.select_for_update(of=("self",)).select_related("worker").get(pk=child_id)
+    newest = child.requests.filter(verb__in=ARROWS).order_by("-pk").first()
+    if newest is not None and newest.verb == verb:  # its holder is asked already, and has an attempt under way
+        return
     with contextlib.suppress(IllegalTransition):  # it has ended, or is as it is asked to be
         put(child, verb, actor)
 
 
 def _settle(request: RunRequest) -> None:
     run = Run.objects.select_for_update(of=("self",)).select_related("worker").get(pk=request.run_id)
-    if _is_held(run):
-        return  # claimed meanwhile: its new holder will read it
+    if _is_held(run) or not RunRequest.objects.filter(pk=request.pk).exists():
+        return  # claimed meanwhile: its new holder will read it, or has done so
     if run.has_ended:
         request.delete()
     elif request.verb in ARROWS:

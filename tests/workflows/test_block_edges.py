@@ -7,16 +7,16 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from tests.engines import and_close, in_engine, until
 from tests.factories import make_definition, make_workflow, results, run_to_end, step
 from workflows import engine as engines
-from workflows import inprocess, retention, retrying, runs
+from workflows import inprocess, requests, retention, retrying, runs
 from workflows.changes import Change
 from workflows.engine import Engine
-from workflows.models import Event, Run, StepResult
+from workflows.models import Event, Run, RunRequest, StepResult
 from workflows.recall import recalled
 from workflows.results import context_at
 
@@ -218,6 +218,38 @@ def test_a_child_whose_deadline_strikes_while_its_end_is_written_still_wakes_its
         await until(lambda: not engine._active)
 
     in_engine(script)
+    assert fresh(run).status == "queued"
+
+
+def test_a_child_is_asked_once_to_pause() -> None:
+    make_workflow(step("nap", "nap", {"seconds": 30}), workflow_id="child")
+    run = started({"step_id": "call", "workflow": "child"})
+
+    def paused_and_swept() -> bool:
+        runs.pause(run.pk, actor="ann")
+        for _ in range(3):
+            requests.settle_families()
+        return RunRequest.objects.filter(run__parent=run).count() == 1
+
+    async def script(engine: Engine) -> None:
+        await engine.take([run.pk])
+        await until(lambda: Run.objects.filter(parent=run, status="running").exists())
+        await until(lambda: fresh(run).status == "waiting")
+        assert await asyncio.to_thread(and_close, paused_and_swept)
+
+    in_engine(script)
+
+
+def test_a_request_that_was_carried_out_meanwhile_is_not_carried_out_again() -> None:
+    """Two sweeps read it at once; between them somebody resumed the run."""
+    run = started(step("a"))
+    request = RunRequest.objects.create(run=run, verb="pause", actor="ann")
+    again = RunRequest.objects.get(pk=request.pk)
+    with transaction.atomic():
+        requests._settle(request)
+    runs.resume(run.pk, actor="ann")
+    with transaction.atomic():
+        requests._settle(again)
     assert fresh(run).status == "queued"
 
 
