@@ -36,11 +36,18 @@ def relevant_results(prompt: str, context: Mapping[str, Any], limit: int = 8_000
             continue
         if position and not topics & set(topic_words(text, 100)):
             continue
-        found.append(Material(name, text[: min(RESULT_CHARACTERS, room)], bool(result.get("untrusted"))))
+        found.append(Material(name, text[: min(RESULT_CHARACTERS, room)], _untrusted(result)))
         room -= len(found[-1].text)
         if room < LEAST_CHARACTERS:
             break
     return tuple(reversed(found))
+
+
+def _untrusted(value: Any) -> bool:
+    """Whether strangers wrote some of it: it may be the results of several steps."""
+    if isinstance(value, Mapping):
+        return bool(value.get("untrusted")) or any(map(_untrusted, value.values()))
+    return isinstance(value, list) and any(map(_untrusted, value))
 
 
 def fenced(materials: tuple[Material, ...]) -> str:

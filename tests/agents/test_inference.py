@@ -471,6 +471,14 @@ def test_earlier_results_go_along_fenced_and_labelled() -> None:
     assert without == prompt
 
 
+def test_results_of_several_steps_are_labelled_if_strangers_wrote_one() -> None:
+    branches = {"web": {"found": [{"text": "solar", "untrusted": True}]}, "own": {"text": "solar"}}
+    with scripted_server(lambda exchange: exchange.stream(*HELLO)) as server:
+        context = {"steps": {"gather": {"result": branches}}}
+        ask(server.url, make_call(agent=agent_at(server.url), context=context), prompt="solar")
+    assert "<<<RESULT gather (UNTRUSTED, from the web)" in server.seen[0].json["messages"][-1]["content"]
+
+
 def test_earlier_results_are_bounded() -> None:
     steps = {f"s{i}": {"result": {"text": f"solar {i} " + "x" * 5_000}} for i in range(20)}
     with scripted_server(lambda exchange: exchange.stream(*HELLO)) as server:
