@@ -75,7 +75,9 @@ class Attempts:
         if not ready.digest or self._held.step(path).discards:
             return None
         found = await self._means.ledger.insist(cached_results.find, ready.digest)
-        return await execution.reuse(self._definition, step, ready, found, scope, self._means.world) if found else None
+        if found is None:
+            return None
+        return await execution.reuse(self._definition, step, ready, found, scope, self._means.world, path)
 
     async def _attempts(
         self, step: FunctionStep, scope: Scope, path: str, ready: Ready, columns: dict[str, Any]
@@ -140,6 +142,7 @@ class Attempts:
     def _call_options(self, path: str) -> dict[str, Any]:
         text = self._means.texts.begin(self._held, path, self._held.step(path).attempt)
         return {
+            "path": path,
             "idempotency_key": self._held.idempotency_key(path),
             "on_token": text.write,
             "require_lease": self._require_lease,

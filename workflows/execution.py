@@ -4,6 +4,7 @@ Each returns an outcome as plain data; what it means for the run is decided by t
 """
 
 import asyncio
+import json
 import random
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
@@ -111,12 +112,12 @@ async def prepare(
 
 
 async def reuse(
-    definition: Definition, step: FunctionStep, ready: Ready, found: Found, scope: Scope, world: World
+    definition: Definition, step: FunctionStep, ready: Ready, found: Found, scope: Scope, world: World, path: str
 ) -> Succeeded | None:
     """The outcome of a step whose function gave ``found`` before; None if that does not pass the step's own checks."""
     try:
         usage = _usage(found.result)
-        result = ready.mask.value(await _checked(definition, step, found.result, scope, world))
+        result = ready.mask.value(await _checked(definition, step, found.result, scope, world, path))
         told = {
             "digest": ready.digest,
             "from": f"{found.run_id or 'a deleted run'}:{found.path}",
@@ -134,6 +135,7 @@ async def attempt(
     scope: Scope,
     world: World,
     *,
+    path: str,
     idempotency_key: str,
     on_token: Callable[[str], None],
     require_lease: Callable[[], None],
@@ -160,7 +162,7 @@ async def attempt(
         )
         stream.flush()
         reusable = _reusable(step, ready, result)
-        result = await _checked(definition, step, result, scope, world)
+        result = await _checked(definition, step, result, scope, world, path)
         result = ready.mask.value(result)
         told = {"digest": reusable.digest} if reusable else {}
         footprint = _masked_logs(footprint, call, ready.mask)
@@ -173,7 +175,7 @@ async def attempt(
 
 
 async def fall_back(
-    definition: Definition, step: FunctionStep, scope: Scope, world: World, **options: Any
+    definition: Definition, step: FunctionStep, scope: Scope, world: World, *, path: str, **options: Any
 ) -> Succeeded | Failed:
     """What the step's ``fallback`` gives, once: a fixed result, or that of another function."""
     fallback = step.fallback
@@ -181,7 +183,7 @@ async def fall_back(
     try:
         if fallback.result is not None:
             result = plain_object(await rendered(fallback.result, scope.names(), world))
-            await _check_generated(definition, step, result, scope)
+            await _check_generated(definition, step, result, scope, path)
             return Succeeded(result, *scope.encode(result), source="fallback")
         assert fallback.agent_id is not None
         assert fallback.function_name is not None
@@ -189,7 +191,7 @@ async def fall_back(
         ready = await _render(fallback.agent_id, fallback.function_name, parameters, scope, world)
     except Exception as error:
         return Failed(record_error(error))
-    outcome = await attempt(definition, step, ready, scope, world, **options)
+    outcome = await attempt(definition, step, ready, scope, world, path=path, **options)
     if isinstance(outcome, Succeeded):
         return Succeeded(outcome.result, outcome.encoded, outcome.sizes, outcome.footprint, source="fallback")
     return outcome
@@ -334,12 +336,13 @@ async def holds(rule: Rule, scope: Scope, world: World, **options: Any) -> bool:
     """Whether a condition is true. Raises `ExpressionError`, also for what is neither true nor false."""
     value = await _rule(rule, scope, world, **options)
     if not isinstance(value, bool):
-        raise ExpressionError(f"a condition gives true or false, not {value!r:.100}: {rule!s:.200}")
+        given = json.dumps(value, ensure_ascii=False, default=repr)
+        raise ExpressionError(f"a condition gives true or false, not {given:.100}: {rule!s:.200}")
     return value
 
 
 async def _checked(
-    definition: Definition, step: FunctionStep, result: dict[str, Any], scope: Scope, world: World
+    definition: Definition, step: FunctionStep, result: dict[str, Any], scope: Scope, world: World, path: str
 ) -> dict[str, Any]:
     if step.output_schema is not None:
         _match_schema(step.output_schema, result)
@@ -351,13 +354,16 @@ async def _checked(
             result = plain_object(made)
         except ValueError as error:
             raise ExpressionError(f"a result_processor gives a JSON object: {error}") from None
-    await _check_generated(definition, step, result, scope)
+    await _check_generated(definition, step, result, scope, path)
     return result
 
 
-async def _check_generated(definition: Definition, step: FunctionStep, result: Mapping[str, Any], scope: Scope) -> None:
+async def _check_generated(
+    definition: Definition, step: FunctionStep, result: Mapping[str, Any], scope: Scope, path: str
+) -> None:
     if step.generate:
-        await asyncio.to_thread(generated.check, definition, step.step_id, result, list(scope.steps), scope.items)
+        visible = [*scope.steps, step.step_id]  # it will have its record when they begin
+        await asyncio.to_thread(generated.check, definition, path, result, visible, scope.items)
 
 
 def _match_schema(schema: dict[str, Any], result: dict[str, Any]) -> None:

@@ -17,16 +17,17 @@ PROBLEMS_TOLD = 5
 
 
 def check(
-    definition: Definition, step_id: str, result: Mapping[str, Any], visible: Collection[str], items: Collection[str]
+    definition: Definition, path: str, result: Mapping[str, Any], visible: Collection[str], items: Collection[str]
 ) -> None:
     """Raises `GeneratedStepsInvalid` with what is wrong with the ``steps`` of a result, each with its place.
 
-    ``visible`` are the ids of the steps that have a record where the step ``step_id`` stands, ``items`` the names that
-    loops around it give. Reads the database; to be called in a thread without a connection.
+    They stand behind the step whose execution has this ``path``. ``visible`` are the ids of the steps that have a
+    record there, its own too, ``items`` the names that loops around it give. Reads the database; to be called in a
+    thread without a connection.
     """
     try:
         _, problems = check_generated(
-            result.get("steps"), definition=definition, path=step_id, visible=visible, items=items, catalog=Catalog()
+            result.get("steps"), definition=definition, path=path, visible=visible, items=items, catalog=Catalog()
         )
     finally:
         connection.close()

@@ -33,7 +33,8 @@ def status_body(run: Run, now: datetime | None = None) -> dict[str, Any]:
 def result_body(run: Run) -> dict[str, Any]:
     """The result of a run: ``data`` of execute and result, and ``result`` of the stream's last event."""
     rows = list(run.steps.filter(superseded=False))
-    executed = sorted((row for row in rows if _was_executed(row)), key=lambda row: row.ended_seq or 0)
+    ended = sorted((row for row in rows if row.status in STEP_ENDED), key=lambda row: row.ended_seq or 0)
+    executed = [row for row in ended if row.status != StepStatus.SKIPPED and row.kind not in CONTAINERS]
     return {
         "workflow_id": run.workflow.workflow_id,
         "workflow_name": run.definition.name,
@@ -51,7 +52,7 @@ def result_body(run: Run) -> dict[str, Any]:
         "executed_steps": [row.path for row in executed],
         "step_results": {row.path: _step_body(row) for row in rows if row.status in STEP_ENDED},
         "step_execution_times": {row.path: row.duration_ms for row in executed},
-        "step_errors": {row.path: row.error_message for row in executed if row.error_code},
+        "step_errors": {row.path: row.error_message for row in ended if row.error_code},
         "usage": {
             "input_tokens": run.input_tokens,
             "output_tokens": run.output_tokens,
@@ -65,10 +66,6 @@ def context_at(run: Run, path: str | None = None) -> dict[str, Any]:
     """The context as the step at ``path`` saw it, or as it is now: global context, input, then what each step added."""
     scope = recalled(run, path)
     return {key: value for key, value in scope.context.items() if key not in RESERVED}
-
-
-def _was_executed(row: StepResult) -> bool:
-    return row.status in STEP_ENDED and row.status != StepStatus.SKIPPED and row.kind not in CONTAINERS
 
 
 def _step_body(row: StepResult) -> dict[str, Any]:

@@ -72,6 +72,13 @@ def test_a_branch_that_is_not_there_runs_nothing() -> None:
     assert (run.successful_steps, run.total_steps, run.progress) == (1, 2, 1.0)
 
 
+@pytest.mark.parametrize(("value", "said"), [(None, "null"), ("true", '"true"'), ([], "[]")])
+def test_a_condition_that_is_neither_true_nor_false_fails_the_block(value: Any, said: str) -> None:
+    run = run_to_end({"step_id": "gate", "if": "input.value", "then": [step("a")]}, input={"value": value})
+    assert (run.error_code, statuses(run)) == ("ExpressionError", {"gate": "failed"})
+    assert f"true or false, not {said}: input.value" in run.error_message
+
+
 # --- Loops -----------------------------------------------------------------------------------------------------------
 
 
@@ -148,6 +155,14 @@ def test_a_loop_that_goes_wrong_fails_with_what_was_wrong(loop: dict[str, Any], 
 def test_nothing_to_loop_over_is_no_failure() -> None:
     run = run_to_end({"step_id": "loop", "for_each": "[]", "steps": [step("a")]})
     assert (run.status, results(run)) == ("completed", {"loop": []})
+
+
+def test_a_loop_that_fails_by_itself_tells_why_among_the_errors() -> None:
+    loop = {"step_id": "loop", "while": "true", "max_iterations": 1, "steps": [step("a")], "continue_on_failure": True}
+    body = result_body(run_to_end(loop, step("b")))
+    assert (body["status"], body["partial"], body["executed_steps"]) == ("completed", True, ["loop[0].a", "b"])
+    assert list(body["step_errors"]) == ["loop"]
+    assert "max_iterations (1)" in body["step_errors"]["loop"]
 
 
 # --- Parallel --------------------------------------------------------------------------------------------------------
@@ -236,6 +251,22 @@ def test_rubbish_from_a_generator_fails_the_step_and_runs_nothing(steps: Any, sa
     assert (run.status, run.error_code) == ("failed", "GeneratedStepsInvalid")
     assert said in run.error_message
     assert statuses(run) == {"outline": "failed"}
+
+
+def test_generated_steps_may_name_the_step_that_made_them() -> None:
+    made = [echo("one", "$${string(size(steps.outline.result.steps))}"), echo("two", "x", depends_on=["outline"])]
+    loop = {"step_id": "loop", "for_each": "[1]", "steps": [generating(made)]}
+    assert texts(run_to_end(loop)) == {"loop[0].outline.one": "2", "loop[0].outline.two": "x"}
+
+
+def test_a_generated_step_whose_path_would_be_too_long_is_refused() -> None:
+    block = generating([step("m" * 100)], max_retries=0)
+    for level in range(4):
+        block = {"step_id": f"{level}" * 100, "if": "true", "then": [block]}
+    run = run_to_end(block)
+    assert run.error_code == "GeneratedStepsInvalid"
+    assert "steps[0].step_id" in run.error_message
+    assert "at most 500" in run.error_message
 
 
 # --- All together ----------------------------------------------------------------------------------------------------
