@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from workflows.definitions.catalog import Catalog
+from workflows.definitions.models import ID_PATTERN
 from workflows.definitions.problems import Path, Problem
 from workflows.definitions.reading import Source
 from workflows.nearest import did_you_mean
@@ -16,8 +18,8 @@ def child_problems(
 ) -> Iterator[Problem]:
     """What is wrong with the workflow that the block names; ``workflow_id`` is that of the definition around it."""
     child, version = block.get("workflow"), block.get("version")
-    if not isinstance(child, str) or not child:
-        return
+    if not isinstance(child, str) or not re.match(ID_PATTERN, child):
+        return  # its shape is refused
     number = version if type(version) is int else None
     if chain := _way_back(child, number, workflow_id, catalog):
         message = f"a workflow can't run itself, and this one would: {' → '.join((workflow_id, *chain))}"
@@ -26,7 +28,7 @@ def child_problems(
         known = sorted(catalog.workflow_ids())
         hint = did_you_mean(child, known) or f"; there are {', '.join(known[:10]) or 'none'}"
         yield source.problem((*path, "workflow"), f'there is no workflow "{child}"{hint}', "workflow_not_found")
-    elif number is not None and number not in versions:
+    elif number is not None and number > 0 and number not in versions:
         message = f'workflow "{child}" has no version {number}; its newest is {max(versions, default=0)}'
         yield source.problem((*path, "version"), message, "version_not_found")
 

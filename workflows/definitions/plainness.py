@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 from workflows.definitions.problems import Path
@@ -54,7 +55,8 @@ def unfit(value: Any, path: Path = ()) -> Iterator[Unfit]:
 def _unfit_object(value: dict[Any, Any], path: Path) -> Iterator[Unfit]:
     for key, item in value.items():
         if not isinstance(key, str):
-            yield path, f"a key is text, not {key!r} ({type(key).__name__})", "not_json"
+            hint = f'; write "{key}"' if type(key) in (int, float) else ""
+            yield path, f"a key is text, not {key!r} ({type(key).__name__}){hint}", "not_json"
         elif fault := _unfit_text(key):
             yield path, f"a key here is unfit: {fault[0]}", fault[1]
         else:
@@ -72,10 +74,15 @@ def _unfit_scalar(value: Any) -> tuple[str, str] | None:
     if isinstance(value, float):
         finite = math.isfinite(value)
         return None if finite else ("NaN and Infinity are no numbers in JSON; write null or text", "not_finite")
-    return (
-        f"a {type(value).__name__} is no plain JSON: use text, numbers, true, false, null, lists, objects",
-        "not_json",
-    )
+    return f"a {type(value).__name__} is no plain JSON: {_right(value)}", "not_json"
+
+
+def _right(value: Any) -> str:
+    if callable(value):
+        return "only precondition, validation and result_processor may be functions; write an expression"
+    if isinstance(value, datetime):
+        return f'write it as text, "{value.isoformat()}"'
+    return "use text, numbers, true, false, null, lists, objects"
 
 
 def _unfit_text(text: str) -> tuple[str, str] | None:

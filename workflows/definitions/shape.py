@@ -56,6 +56,15 @@ EXAMPLES = {
 }
 """What would be right, where the field's own type does not say it."""
 
+WORDS = {
+    "elif": ("", 'for a further condition put another step with "if" into "else"'),
+    "loop": ("while", "a loop has for_each, or while"),
+    "repeat": ("while", "a loop has for_each, or while"),
+    "sleep": ("wait", "write wait: {seconds: 30}"),
+    "wait_until": ("wait", "write wait: {until: …}"),
+}
+"""Words of other languages: the block that is meant, and what is written here."""
+
 WANTED = {
     "string_type": ("wrong_type", "this must be text"),
     "int_type": ("wrong_type", "this must be a whole number"),
@@ -87,7 +96,7 @@ def read_shape(source: Source, model: type[Part]) -> tuple[Part | None, list[Pro
 def _problems(source: Source, fault: Any, model: type[BaseModel]) -> Iterator[Problem]:
     path, of_key = _place(source.value, fault["loc"])
     kind = str(fault["type"])
-    if _told_elsewhere(fault, of_key):
+    if _told_elsewhere(fault, of_key) or _follows_from_another(source.value, path, kind):
         return
     if kind == "extra_forbidden":
         yield source.problem(path, _unknown(source.value, path, model), "unknown_field", of_key=True)
@@ -95,7 +104,8 @@ def _problems(source: Source, fault: Any, model: type[BaseModel]) -> Iterator[Pr
         code, message = WANTED[kind]
         yield source.problem(path, message + _hint(path, kind, fault["input"]), code)
     else:
-        yield source.problem(path, _other(kind, fault, path), _code(kind), of_key=of_key)
+        code = "wrong_type" if kind == "string_pattern_mismatch" and path[-1] == "seconds" else _code(kind)
+        yield source.problem(path, _other(kind, fault, path), code, of_key=of_key)
 
 
 def _place(value: Any, loc: Iterable[str | int]) -> tuple[Path, bool]:
@@ -122,6 +132,40 @@ def _told_elsewhere(fault: Any, of_key: bool) -> bool:
         or (kind == "too_long" and steps)
         or (of_key and kind == "string_type")
     )
+
+
+def _follows_from_another(value: Any, path: Path, kind: str) -> bool:
+    """What is wrong only since the step's block is misspelt, or missing; that is told at another key."""
+    if kind not in ("missing", "extra_forbidden") or len(path) < 2 or not isinstance(path[-2], int):
+        return False
+    step = _at(value, path[:-1])
+    if not isinstance(step, dict) or step_model(step) is not FunctionStep:
+        return False
+    meant = next((block for key in step if (block := _meant(key))), "")
+    if kind == "missing":
+        return path[-1] == "agent_id" and bool(meant or any(_holders(key) for key in step))
+    return meant in _holders(path[-1])
+
+
+def _meant(key: str) -> str:
+    """The block for which the key of a step was written that is none."""
+    if key in WORDS:
+        return WORDS[key][0]
+    found = None if key in _names(FunctionStep) else nearest(key, [*_names(FunctionStep), *BLOCKS])
+    return found if found in BLOCKS and not _holders(key) else ""
+
+
+def _holders(key: Any) -> list[str]:
+    """The blocks that have a field of this name, beside the key that makes them blocks."""
+    if key in BLOCKS or key in _names(FunctionStep):
+        return []
+    return [block for block, model in BLOCKS.items() if key in _names(model)]
+
+
+def _at(value: Any, path: Path) -> Any:
+    for part in path:
+        value = value[part]
+    return value
 
 
 def _hint(path: Path, kind: str, given: Any) -> str:
@@ -166,7 +210,7 @@ def _other(kind: str, fault: Any, path: Path) -> str:
         case "less_than_equal":
             return f"this must be at most {bounds['le']:,}"
         case "string_pattern_mismatch":
-            return f'"{_short(fault["input"])}" is no {_pattern(path)}'
+            return f'"{_short(fault["input"])}" is no {_pattern(path, fault["input"])}'
         case "string_too_short" | "too_short":
             what = "steps" if bounds.get("field_type") == "Tuple" else "this"
             return f"{what} must not be empty"
@@ -198,9 +242,10 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else text[:59] + "…"
 
 
-def _pattern(path: Path) -> str:
+def _pattern(path: Path, given: str) -> str:
     if path[-1] == "seconds":
-        return "number, nor an expression in ${ }"
+        written = f": write {given.strip()} without quotes" if _unquotable("float_type", given) else ""
+        return f"number, nor an expression in ${{ }}{written}"
     if path[-1] == "as":
         return "name for an item: letters, digits and _, a letter or _ first"
     return "id: 1 to 100 of the letters A-Z a-z, digits, _ and -"
@@ -209,16 +254,24 @@ def _pattern(path: Path) -> str:
 def _unknown(value: Any, path: Path, model: type[BaseModel]) -> str:
     known = _fields_at(value, path[:-1], model)
     name = str(path[-1])
+    if name in WORDS and "step_id" in known:
+        return f'unknown field "{name}"; {WORDS[name][1]}'
+    if "step_id" in known and "agent_id" in known and (holders := _holders(name)):
+        return f'"{name}" belongs to a step with {" or ".join(holders)}'
     if found := nearest(name, known):
         return f'unknown field "{_short(name)}"; did you mean "{found}"?'
     return f'unknown field "{_short(name)}"; known are {", ".join(known)}'
 
 
 def _fields_at(value: Any, path: Path, model: type[BaseModel]) -> list[str]:
-    """The fields of the model at this place, by the names that definitions use."""
+    """The fields of the model at this place."""
     for part in path:
         value = value[part]
         model = step_model(value) if isinstance(part, int) else PARTS.get(part, model)
-    fields = [field.alias or name for name, field in model.model_fields.items()]
     undecided = model is FunctionStep and not {"agent_id", "function_name"} & value.keys()
-    return [*fields, *BLOCKS] if undecided else fields
+    return [*_names(model), *BLOCKS] if undecided else _names(model)
+
+
+def _names(model: type[BaseModel]) -> list[str]:
+    """Its fields by the names that definitions use."""
+    return [field.alias or name for name, field in model.model_fields.items()]

@@ -32,6 +32,8 @@ def syntax(text: str, error: BaseException) -> tuple[str, int | None]:
 def _said(text: str, said: str, offset: int) -> str:
     if "<EOF>" in said and offset >= len(text.rstrip()):
         return "the expression ends too early"
+    if found := re.search(r"input '\.(in|true|false|null)'", said):
+        return f'{found[1]!r} at character {offset + 2} is a word of the language: the key is written ["{found[1]}"]'
     if found := re.search(r"(?:extraneous|mismatched|no viable alternative at) input '(.*?)'", said):
         return f"unexpected {found[1]!r} at character {offset + 1}"
     if found := re.search(r"token recognition error at: '(.*)'", said):
