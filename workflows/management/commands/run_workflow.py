@@ -1,6 +1,7 @@
 """``manage.py run_workflow FILE``: run a definition in this process and watch it."""
 
 import json
+import uuid
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from workflows.definitions import Definition, FunctionStep, Problem, check, read
 from workflows.errors import DefinitionError, InputInvalid
 from workflows.models import Run
 from workflows.results import result_body
+
+WHERE_TO_ANSWER = "To be answered in the admin, or over the API, of a server on the same store: POST "
 
 COLOURS = {
     "completed": "green",
@@ -51,6 +54,7 @@ class Command(BaseCommand):
         try:
             with Live(board.table(), console=console, refresh_per_second=10, get_renderable=board.table):
                 run = inprocess.run(definition, _parse(options["input"]), on_written=board.follow, actor="run_workflow")
+                board.take(run)
         except InputInvalid as error:
             raise _refused(str(error), error.problems) from None
         if options["json"]:
@@ -74,11 +78,21 @@ class _Board:
             step.step_id: step.agent_id if isinstance(step, FunctionStep) else step.kind
             for step in walk(definition.steps)
         }
+        self._run_id: uuid.UUID | None = None
 
     def follow(self, change: Change) -> None:
+        self._run_id = change.run_id
         for event in change.events:
             if _outermost(event.path) in self._rows and (seen := _seen(event)):
                 self._row(event.path).update(seen)
+
+    def take(self, run: Run) -> None:
+        """What the rows of the ended run say: another process may have gone on with it after a wait."""
+        for step in run.steps.filter(superseded=False).order_by("started_at", "pk"):
+            ended = {"status": step.status, "asks": False, "note": step.error_message or step.reason}
+            self._row(step.path).update(ended | ({"attempt": step.attempt} if step.attempt else {}))
+            if step.ended_at and step.status != "skipped":
+                self._row(step.path)["ms"] = step.duration_ms
 
     def _row(self, path: str) -> dict[str, Any]:
         """The row of this path; a new one stands behind those of the same block."""
@@ -90,7 +104,14 @@ class _Board:
         return self._rows[path]
 
     def table(self) -> Table:
-        table = Table(title=self._definition.name, title_justify="left", expand=True)
+        asked = any(row.get("asks") for row in self._rows.values())
+        table = Table(
+            title=self._definition.name,
+            title_justify="left",
+            expand=True,
+            caption=f"{WHERE_TO_ANSWER}/api/v1/runs/{self._run_id}/signal" if asked else None,
+            caption_justify="left",
+        )
         for name in ("step", "agent", "status"):
             table.add_column(name)
         for name in ("tries", "ms"):
@@ -116,15 +137,29 @@ def _seen(event: EventRow) -> dict[str, Any]:
         case "step_start":
             return {"status": "running", "agent": data.get("agent_name"), "attempt": data.get("attempt", "")}
         case "step_waiting":
-            return {"status": "waiting"}
+            return {"status": "waiting", "note": _awaited(data), "asks": data.get("kind") in ("approval", "wait_for")}
         case "step_retry":
             return {"status": "retrying", "note": f"again in {data['retry_in_ms'] / 1000:.1f} s: {data['error']}"}
         case "step_skipped":
             return {"status": "skipped", "note": data["reason"]}
         case "step_complete":
             status = "completed" if data["success"] else "failed"
-            return {"status": status, "ms": data["execution_time_ms"], "note": data.get("error", "")}
+            return {"status": status, "ms": data["execution_time_ms"], "note": data.get("error", ""), "asks": False}
     return {}
+
+
+def _awaited(data: dict[str, Any]) -> str:
+    """What a step waits for, from the data of its event."""
+    match data.get("kind"):
+        case "approval":
+            return f"{data['prompt']} ({', '.join(data['options'])})"
+        case "wait_for":
+            return f"for the event {data['event']}"
+        case "workflow":
+            return f"for {data['workflow']}"
+        case "wait":
+            return f"until {data['until']}"
+    return "for its agent"
 
 
 def _read(path: str) -> Definition:
