@@ -101,7 +101,7 @@ def to_children(run_id: uuid.UUID, verb: str, below: tuple[str, ...] = ("",)) ->
     for child in Run.objects.active().filter(parent=run_id):
         if child.parent_path.startswith(below):
             with transaction.atomic():
-                _ask_child(child.pk, verb, f"run {run_id}")
+                _ask_child(child.pk, verb, run_id)
 
 
 def end_children(run_id: uuid.UUID) -> None:
@@ -118,13 +118,17 @@ def settle_families() -> None:
         pass_on(parent.pk)
 
 
-def _ask_child(child_id: uuid.UUID, verb: str, actor: str) -> None:
+def _ask_child(child_id: uuid.UUID, verb: str, parent_id: uuid.UUID) -> None:
+    # Weaker than what the end of a child asks of its parent's row, so that neither waits for the other.
+    parent = Run.objects.select_for_update(no_key=True).get(pk=parent_id)
+    if verb == Verb.PAUSE and parent.status != RunStatus.PAUSED:
+        return  # resumed meanwhile
     child = Run.objects.select_for_update(of=("self",)).select_related("worker").get(pk=child_id)
     newest = child.requests.filter(verb__in=ARROWS).order_by("-pk").first()
     if newest is not None and newest.verb == verb:  # its holder is asked already, and has an attempt under way
         return
     with contextlib.suppress(IllegalTransition):  # it has ended, or is as it is asked to be
-        put(child, verb, actor)
+        put(child, verb, f"run {parent_id}")
 
 
 def _settle(request: RunRequest) -> None:

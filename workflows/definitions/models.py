@@ -426,10 +426,6 @@ for _model in BLOCKS.values():  # their fields, aliases too, are known only now 
     _model.model_rebuild()
 
 
-for _model in BLOCKS.values():  # they name `Steps`, which names them
-    _model.model_rebuild()
-
-
 def walk(steps: Iterable[BaseStep]) -> Iterator[BaseStep]:
     """All steps, each before those inside it, in the order of the definition."""
     for step in steps:
