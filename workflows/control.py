@@ -31,6 +31,7 @@ class Wait:
     counts: bool  # towards the deadline
     takes: Callable[[RunRequest], bool]
     came: "asyncio.Future[RunRequest | None]"
+    given: int | None = None  # key of the request that came
 
 
 def nothing(request: RunRequest) -> bool:
@@ -59,6 +60,7 @@ class Control:
         change = self.held.take()
         if change is not None:
             self._written = self._ledger.submit(change)
+            self._written.add_done_callback(_see)
         if self._written is not None:
             await asyncio.shield(self._written)
 
@@ -111,6 +113,10 @@ class Control:
                 return await wait.came
         except TimeoutError:
             return None if wait.came.cancelled() else wait.came.result()  # it may just have come
+        except asyncio.CancelledError:
+            if wait.given is not None:
+                self._taken.discard(wait.given)  # others may wait for it, or will
+            raise
         finally:
             del self._waits[path]
 
@@ -121,6 +127,7 @@ class Control:
         for wait in self._waits.values():
             if not wait.came.done() and wait.takes(request):
                 self._taken.add(request.pk)
+                wait.given = request.pk
                 wait.came.set_result(request)
                 return
 
@@ -145,6 +152,12 @@ class Control:
         for wait in self._waits.values():
             if not wait.came.done():
                 wait.came.set_exception(LetGo())
+
+
+def _see(written: "asyncio.Future[None]") -> None:
+    """A failure is raised by each `commit` that follows; that nobody waits for it now is no news."""
+    if not written.cancelled():
+        written.exception()
 
 
 def _seconds_until(due: datetime) -> float:

@@ -63,8 +63,11 @@ class RunTask:
     async def carry_out(self) -> None:
         try:
             await self._work()
-        except LeaseLost:
-            logger.warning("Run %s is held by another worker now; its work here stops.", self.held.id)
+        except LeaseLost as error:
+            if await self._is_held():  # what one branch could not write hides behind what others wrote after it
+                await self._rescue(error)
+            else:
+                logger.warning("Run %s is held by another worker now; its work here stops.", self.held.id)
         except Exception as error:
             await self._rescue(error)
 
@@ -82,6 +85,13 @@ class RunTask:
             ending = self._ending
         if ending is not None:
             await self._end(ending)
+
+    async def _is_held(self) -> bool:
+        """Whether the run is still this task's, by what is stored."""
+        if not self._means.lease.covers(self.who):
+            return False
+        stored = await self._means.ledger.insist(claims.reload, self.who, self.held.id)
+        return stored is not None and stored.epoch == self.held.epoch
 
     async def _rescue(self, error: Exception) -> None:
         """A defect must not leave a run that nobody carries on: it fails, and says why.

@@ -1,9 +1,11 @@
 """Where blocks meet what is rare: cancelled branches, takeovers, answers at the last moment, very long runs."""
 
 import asyncio
+import gc
 import sqlite3
 import time
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +17,10 @@ from tests.factories import make_definition, make_workflow, results, run_to_end,
 from workflows import engine as engines
 from workflows import inprocess, requests, retention, retrying, runs
 from workflows.changes import Change
+from workflows.control import Control
 from workflows.engine import Engine
+from workflows.errors import LeaseLost
+from workflows.held import HeldRun
 from workflows.models import Event, Run, RunRequest, StepResult
 from workflows.recall import recalled
 from workflows.results import context_at
@@ -268,3 +273,58 @@ def test_a_function_that_cancels_itself_has_failed(at_once: int) -> None:
     in_engine(script)
     assert (fresh(run).status, fresh(run).error_code) == ("failed", "FunctionFailed")
     assert "CancelledError" in fresh(run).error_message
+
+
+def test_a_write_that_failed_after_its_branch_was_cancelled_is_missed_by_nobody() -> None:
+    held, missed = HeldRun.of(started(), "ann"), []
+    held.open()
+
+    async def script() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: missed.append(context["message"]))
+        written = [asyncio.get_running_loop().create_future()]
+        ledger = SimpleNamespace(submit=lambda change: written[0])
+        branch = asyncio.create_task(Control(held, ledger).commit())  # type: ignore[arg-type]
+        await asyncio.sleep(0)
+        branch.cancel()
+        await asyncio.gather(branch, return_exceptions=True)
+        written.pop().set_exception(LeaseLost("another has it"))
+        del branch, ledger
+        await asyncio.sleep(0)
+        gc.collect()
+
+    asyncio.run(script())
+    assert missed == []
+
+
+def test_a_run_whose_lease_only_seems_lost_is_not_left_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A branch meets the change of another that could not be written before that one does."""
+
+    async def commit(control: Control) -> None:
+        raise LeaseLost("another wrote it, or nobody")
+
+    run = started(step("a"))
+
+    async def script(engine: Engine) -> None:
+        monkeypatch.setattr(Control, "commit", commit)
+        await engine.take([run.pk])
+        await until(lambda: has_ended(run), 5)
+
+    in_engine(script)
+    assert (fresh(run).status, fresh(run).worker) == ("failed", None)
+
+
+def test_a_request_whose_taker_is_cancelled_is_there_for_another() -> None:
+    run, request = started(), RunRequest(pk=1, verb="event", arguments={"event": "e"})
+
+    async def script() -> None:
+        control = Control(HeldRun.of(run, "ann"), None)  # type: ignore[arg-type]
+        control.branches = 3
+        waiting = asyncio.create_task(control.wait("a", None, lambda found: True))
+        await asyncio.sleep(0)
+        control.deliver(request)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        assert waiting.cancelled()
+        assert control.take([request], lambda found: True) == request
+
+    asyncio.run(script())
