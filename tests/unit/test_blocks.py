@@ -576,6 +576,21 @@ def test_cases_are_text_however_they_are_written():
 VALIDATOR = Draft202012Validator(json_schema())
 
 
+@pytest.mark.parametrize(
+    ("good", "bad"),
+    [
+        ({"wait": {"seconds": 1}}, {"wait": {"seconds": 1, "until": "2026-01-01T00:00:00Z"}}),
+        ({"wait": {"until": "2026-01-01T00:00:00Z"}}, {"wait": {}}),
+        ({"switch": "1", "cases": {"x": [step("c")]}}, {"switch": "1", "cases": {"default": [step("c")]}}),
+        ({"for_each": "[1]", "steps": [step("c")]}, {"foreach": "[1]", "steps": [step("c")]}),
+        ({"if": "true", "then": [step("c")]}, {"then": [step("c")]}),
+    ],
+)
+def test_the_json_schema_refuses_what_the_checks_refuse(good, bad):
+    assert VALIDATOR.is_valid(workflow({"step_id": "b", **good}))
+    assert not VALIDATOR.is_valid(workflow({"step_id": "b", **bad}))
+
+
 @settings(max_examples=30, deadline=None)
 @given(NESTS)
 def test_the_json_schema_accepts_any_nest_of_blocks(steps):

@@ -245,7 +245,13 @@ class Switch(BaseStep):
 
     switch: Annotated[Expression, Field(description="What it gives, as text, is looked up among the cases.")]
     cases: Annotated[
-        dict[Name, Branch], Field(min_length=1, max_length=MAX_STEPS, description="Value, as text → steps, in order.")
+        dict[Name, Branch],
+        Field(
+            min_length=1,
+            max_length=MAX_STEPS,
+            description="Value, as text → steps, in order.",
+            json_schema_extra={"propertyNames": {"minLength": 1, "maxLength": 200, "not": {"const": DEFAULT_CASE}}},
+        ),
     ]
     default: Annotated[
         Steps, Field(strict=False, max_length=MAX_STEPS, description="Steps for any other value; may be left out.")
@@ -322,6 +328,8 @@ class Child(BaseStep):
 
 class WaitTime(Written):
     """How long, or until when."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["seconds"]}, {"required": ["until"]}]})
 
     seconds: Annotated[Seconds | None, Field(description="How long; may be a `${…}`.")] = None
     until: Annotated[
