@@ -309,5 +309,7 @@ def test_signals_need_the_permission_to_steer_runs(api: Api) -> None:
 
 def test_execute_answers_202_where_a_person_is_asked(api: Api) -> None:
     make_workflow(approval(), global_context={"topic": "owls"})
-    run = data_of(api.post(f"{BASE}/sample/execute"), 202)["execution_id"]
+    answer = data_of(api.post(f"{BASE}/sample/execute"), 202)
+    assert "is waiting" in answer["message"]
+    run = answer["execution_id"]
     assert [entry["execution_id"] for entry in data_of(api.get(APPROVALS))] == [run]

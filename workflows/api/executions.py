@@ -125,7 +125,9 @@ class Executions(Endpoint):
             return stream_response(run, request)
         follow.wait_until_settled(run.pk)
         run = runs.get(run.pk)
-        return Response(result_body(run)) if run.has_ended else accepted(run, "the run goes on; follow it there")
+        if not run.has_ended:
+            return accepted(run, f"the run is {run.status}; follow it there")
+        return Response(result_body(run))
 
     def _run_of(self, workflow: Workflow, candidates: RunQuerySet) -> Run | None:
         """The run that the query names, else the newest candidate. Raises `RunNotFound`."""
