@@ -1,13 +1,14 @@
 """Bodies that nobody should send."""
 
 import gzip
+import json
 from typing import Any
 
 import pytest
 from pytest_django import Settings
 
 from tests.api.client import Api
-from tests.api.shape import BASE, refused, sample
+from tests.api.shape import BASE, data_of, refused, sample
 from tests.factories import make_workflow, step
 from workflows.models import Run, Workflow
 
@@ -124,3 +125,29 @@ def test_yaml_is_read_strictly_too(api: Api) -> None:
     refused(api.post(BASE, b"a: !!python/object:os.system {}\n", content_type=kind), 400, "DefinitionError")
     refused(api.post(BASE, b"[" * 10_000, content_type=kind), 400, "DefinitionError")
     refused(api.post(BASE, b"a: \xff\n", content_type=kind), 400, "DefinitionError")
+
+
+@pytest.mark.parametrize("address", ["", "/validate"])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"function_name": "\ud800"},
+        {"agent_id": "\ud800"},
+        {"step_id": "\ud800"},
+        {"\ud800": 1},
+        {"depends_on": ["\ud800"]},
+        {"precondition": {"callable": "\ud800"}},
+        {"precondition": 'steps.get("\ud800")'},
+        {"parameters": {"message": "${steps.get('\ud800')}", "\ud800": 1}},
+        {"output_schema": {"pattern": "\ud800"}},
+        {"output_schema": {"type": "\ud800", "$ref": "\ud800"}},
+        {"retry": {"retry_on": ["\ud800"]}},
+    ],
+)
+def test_half_a_surrogate_pair_anywhere_in_a_definition_is_refused(api: Api, wrong: Any, address: str) -> None:
+    body = json.dumps(sample(steps=[{**step("a"), **wrong}]))
+    response = api.post(BASE + address, body)
+    if address:
+        assert not data_of(response)["valid"]
+    else:
+        refused(response, 400, "DefinitionError")

@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path as File
 from typing import Any
 
+from agents.plain import clean_text
 from workflows.definitions.jsonplaces import JsonText
 from workflows.definitions.plainness import excess, unfit
 from workflows.definitions.problems import Path, Problem, written
@@ -57,9 +58,10 @@ class Source:
         return Source(self.value[key], _locate=places)
 
     def problem(self, path: Path, message: str, code: str, *, of_key: bool = False, warning: bool = False) -> Problem:
-        """A problem at this path, with its place."""
+        """A problem at this path, with its place. It may quote what is no text, and can be told nevertheless."""
         line, column = self.place(path, of_key=of_key) or (None, None)
-        return Problem(written(path), message, code, line, column, "warning" if warning else "error")
+        at = clean_text(written(path))
+        return Problem(at, clean_text(message), code, line, column, "warning" if warning else "error")
 
 
 def read_file(path: File) -> Source:

@@ -118,6 +118,8 @@ def _unsafe(schema: Any, path: Path) -> Iterator[tuple[Path, str]]:
 def _pattern_fault(pattern: str) -> str:
     try:
         _matches("", pattern)
+    except ValueError:
+        return "the pattern is no text"
     except RuntimeError:
         return f"the pattern {pattern!r} can't be read: look-around and back-references are not available"
     return ""
