@@ -59,7 +59,7 @@ class StepOutcome(Answer):
     error_message = serializers.CharField(allow_blank=True)
     execution_time_ms = serializers.FloatField()
     attempts = serializers.IntegerField()
-    result_data = serializers.DictField()
+    result_data = serializers.JSONField(help_text="An object; of a for_each a list, one of each item.")
     reason = serializers.CharField(required=False)
 
 
