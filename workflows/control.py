@@ -56,7 +56,12 @@ class Control:
         self._taken: set[int] = set()
 
     async def commit(self) -> None:
-        """Until everything that was changed so far is written, by whichever branch. Raises `LeaseLost`."""
+        """Until everything that was changed so far is written, by whichever branch. Raises `LeaseLost`.
+
+        What branches change while one commit is under way is written together in the next.
+        """
+        if self._written is not None and not self._written.done():
+            await asyncio.shield(self._written)
         change = self.held.take()
         if change is not None:
             self._written = self._ledger.submit(change)

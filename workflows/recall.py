@@ -95,7 +95,7 @@ class Recall:
                     fork = scope.fork_for(step.as_, item, index)
                     self.steps(step.steps, fork, f"{path}[{index}].")
                     forks.append(fork.take())
-            self._join(scope, row, forks)
+            self._join(scope, row, forks, listed=True)
         elif isinstance(step, Parallel):
             forks = []
             for steps in step.parallel.values():
@@ -105,10 +105,10 @@ class Recall:
             self._join(scope, row, forks)
 
     @staticmethod
-    def _join(scope: Scope, row: StepResult, forks: list[Additions]) -> None:
+    def _join(scope: Scope, row: StepResult, forks: list[Additions], *, listed: bool = False) -> None:
         if row.status in TOLD:
             for fork in forks:
-                scope.join(fork)
+                scope.join(fork, listed=listed)
 
 
 def around(path: str) -> Iterator[str]:

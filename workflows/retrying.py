@@ -151,7 +151,7 @@ class _Review:
         path, decided = row.path, row.parameters or {}
         match step:
             case If() | Switch():
-                return self.of(step.branches[decided["branch"]], f"{path}.")
+                return bool(decided["branch"]) and self.of(step.branches[decided["branch"]], f"{path}.")
             case Parallel():
                 found = [self.of(steps, f"{path}.") for steps in step.parallel.values()]
                 return any(found)

@@ -15,10 +15,14 @@ RESERVED = ("steps", "run", "workflow", "global", "input")
 
 @dataclass(frozen=True, slots=True)
 class Additions:
-    """What the steps of one item or branch have recorded, and added to the context; ``sizes`` in bytes of JSON."""
+    """What the steps of one item or branch have recorded, and added to the context; ``sizes`` in bytes of JSON.
+
+    ``own`` is without what stands in the list of a loop inside already.
+    """
 
     steps: dict[str, dict[str, Any]]
     context: dict[str, Any]
+    own: dict[str, Any]
     sizes: dict[str, int]
 
 
@@ -37,6 +41,7 @@ class Scope:
         """Names of the items of the loops around."""
         self.added: dict[str, Any] = {}
         """What the steps have added to the context, since the fork if it is one."""
+        self._own: dict[str, Any] = {}
         self._recorded: dict[str, dict[str, Any]] = {}
         self._limit = limit
         self._reserved: dict[str, Any] = {
@@ -64,7 +69,7 @@ class Scope:
         fork = object.__new__(Scope)
         fork.items = self.items
         fork.steps = dict(self.steps)
-        fork.added, fork._recorded = {}, {}
+        fork.added, fork._own, fork._recorded = {}, {}, {}
         fork._limit, fork._size, fork._sizes = self._limit, self._size, dict(self._sizes)
         fork._reserved = {**self._reserved, "steps": fork.steps}
         fork.context = {**self.context, "steps": fork.steps}
@@ -72,13 +77,15 @@ class Scope:
 
     def take(self) -> Additions:
         """What a fork has come to."""
-        return Additions(self._recorded, self.added, {key: self._sizes[key] for key in self.added})
+        return Additions(self._recorded, self.added, self._own, {key: self._sizes[key] for key in self.added})
 
-    def join(self, fork: Additions) -> None:
-        """Take over what a fork has come to."""
+    def join(self, fork: Additions, *, listed: bool = False) -> None:
+        """Take over what a fork has come to; ``listed``: its own stands in a list that is added besides."""
         self.steps |= fork.steps
         self._recorded |= fork.steps
         self._merge(fork.context, fork.sizes)
+        if not listed:
+            self._own |= fork.own
 
     def names(self, **more: Any) -> dict[str, Any]:
         """The names that an expression may use."""
@@ -110,6 +117,7 @@ class Scope:
         self.steps[step_id] = self._recorded[step_id] = record
         if merged:
             self._merge(merged, sizes or {key: len(dumps(value)) for key, value in merged.items()})
+            self._own |= {key: value for key, value in merged.items() if key not in RESERVED}
 
     def _merge(self, values: Mapping[str, Any], sizes: Mapping[str, int]) -> None:
         for key, value in values.items():

@@ -179,10 +179,11 @@ class Walk:
         """What stands in the block's row, and is never decided again. Raises `WorkflowError`."""
         match step:
             case If():
-                return {"branch": "then" if await execution.holds(step.if_, scope, self._world) else "else"}
+                branch = "then" if await execution.holds(step.if_, scope, self._world) else "else"
+                return {"branch": branch if step.branches[branch] else None}
             case Switch():
                 value = as_text(await execution.evaluate(step.switch, scope.names(), self._world))
-                return {"branch": value if value in step.cases else DEFAULT_CASE}
+                return {"branch": value if value in step.cases else DEFAULT_CASE if step.default else None}
             case ForEach():
                 return {"items": await self._items(step, scope)}
         return {}
@@ -190,7 +191,7 @@ class Walk:
     async def _items(self, step: ForEach, scope: Scope) -> list[Any]:
         items = await execution.evaluate(step.for_each, scope.names(), self._world)
         if not isinstance(items, list):
-            raise ExpressionError(f"for_each needs a list, not {items!r:.100}: {step.for_each:.200}")
+            raise ExpressionError(f"for_each needs a list, not {dumps(items):.100}: {step.for_each:.200}")
         if len(items) > step.max_iterations:
             told = f"the list has {len(items):,} items, and max_iterations is {step.max_iterations:,}"
             raise LoopLimitExceeded(told)
@@ -223,9 +224,12 @@ class Walk:
         except WorkflowError as error:
             return Failed(execution.record_error(error)), None
 
-    async def _branch(self, step: If | Switch, scope: Scope, path: str, branch: str) -> tuple[Decision, Failure | None]:
-        self._plan(_leaves(step.branches[branch]) - _leaves([step]))
-        return {"branch": branch}, await self.steps(step.branches[branch], scope, f"{path}.")
+    async def _branch(
+        self, step: If | Switch, scope: Scope, path: str, branch: str | None
+    ) -> tuple[Decision, Failure | None]:
+        steps = step.branches[branch] if branch is not None else ()
+        self._plan(_leaves(steps) - _leaves([step]))
+        return {"branch": branch}, await self.steps(steps, scope, f"{path}.")
 
     async def _while(self, step: While, scope: Scope, path: str) -> tuple[Decision, Failure | None]:
         self._plan(-_leaves([step]))
@@ -262,8 +266,8 @@ class Walk:
         failure = await self._at_once(path, range(len(items)), one, step.max_concurrency)
         ordered = [joined[index] for index in sorted(joined)]
         for additions in ordered:
-            scope.join(additions)
-        return [additions.context for additions in ordered], failure
+            scope.join(additions, listed=True)
+        return [additions.own for additions in ordered], failure
 
     async def _parallel(self, step: Parallel, scope: Scope, path: str) -> tuple[Decision, Failure | None]:
         joined: dict[str, Additions] = {}

@@ -68,6 +68,7 @@ def test_switch_compares_as_text(value: Any, path: str) -> None:
 
 def test_a_branch_that_is_not_there_runs_nothing() -> None:
     run = run_to_end({"step_id": "gate", "if": "false", "then": [step("a")]}, step("b"))
+    assert results(run)["gate"] == {"branch": None}
     assert statuses(run) == {"gate": "completed", "b": "completed"}
     assert (run.successful_steps, run.total_steps, run.progress) == (1, 2, 1.0)
 
@@ -243,6 +244,7 @@ def test_generated_steps_run_in_place_and_count() -> None:
         ([step("outline")], "taken"),
         ([step("a", "nope")], "nope"),
         ([step("a", parameters={"message": "$${steps.b.result}"})], "no step"),
+        ([step("a", parameters={"message": "$${secrets.KEY}"})], "not in those of generated steps"),
         ([step(f"s{number}") for number in range(10_000)], "1,000"),
     ],
 )
@@ -267,6 +269,16 @@ def test_a_generated_step_whose_path_would_be_too_long_is_refused() -> None:
     assert run.error_code == "GeneratedStepsInvalid"
     assert "steps[0].step_id" in run.error_message
     assert "at most 500" in run.error_message
+
+
+def test_loops_in_loops_nest_their_lists_and_double_nothing() -> None:
+    block = echo("leaf", "x" * 1000)
+    for level in range(18):
+        block = {"step_id": f"b{level}", "for_each": "[1]", "steps": [block]}
+    run = run_to_end(block, echo("end", "${context.echo}"))
+    assert run.status == "completed", run.error_message
+    assert results(run)["b17"][0].keys() == {"b16"}
+    assert len(texts(run)["end"]) == 1000
 
 
 # --- All together ----------------------------------------------------------------------------------------------------

@@ -97,7 +97,9 @@ def check_generated(
         items=("index", *items) if items else (),
         generated=True,
     )
-    checks = StepChecks(source, definition.workflow_id, catalog, registered.names() | set(callables), taken)
+    checks = StepChecks(
+        source, definition.workflow_id, catalog, registered.names() | set(callables), taken, secrets=False
+    )
     made, problems = _checked(source, GeneratedSteps, names, checks)
     errors = _in_order(problems, "error")
     return (() if errors or made is None else made.steps), errors

@@ -24,7 +24,7 @@ ELSEWHERE = {
     "item": "item is known only inside loops over items",
     "index": "index is known only inside loops over items",
     "result": "result is known only in validation and result_processor; an earlier step's is steps.<id>.result",
-    "secrets": "secrets are known only in parameters",
+    "secrets": "secrets are known only in parameters, and not in those of generated steps",
 }
 
 

@@ -31,13 +31,17 @@ Step = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class StepChecks:
-    """``workflow_id`` is that of the definition around the steps, ``taken`` are ids that they can't have."""
+    """``workflow_id`` is that of the definition around the steps, ``taken`` are ids that they can't have.
+
+    ``secrets``: whether their parameters may name any. A model that generates steps must not send them anywhere.
+    """
 
     source: Source
     workflow_id: Any
     catalog: Catalog | None
     callables: Collection[str]
     taken: Collection[str] = ()
+    secrets: bool = True
 
     def run(self, steps: Any, names: Names) -> Iterator[Problem]:
         """All that is wrong with the list `steps`, and with the steps inside them."""
@@ -99,7 +103,7 @@ class StepChecks:
         for rule in ("validation", "result_processor"):
             yield from self._rule((*path, rule), step.get(rule), names, result=True)
         parameters = step.get("parameters")
-        yield from template_problems(self.source, (*path, "parameters"), parameters, names, secrets=True)
+        yield from template_problems(self.source, (*path, "parameters"), parameters, names, secrets=self.secrets)
         if self.catalog is not None:
             yield from offer_problems(self.source, path, step, parameters, self.catalog)
         yield from schema_problems(self.source, (*path, "output_schema"), step.get("output_schema"))
@@ -112,7 +116,7 @@ class StepChecks:
         if not isinstance(fallback, dict):
             return
         parameters = fallback.get("parameters")
-        yield from template_problems(self.source, (*path, "parameters"), parameters, names, secrets=True)
+        yield from template_problems(self.source, (*path, "parameters"), parameters, names, secrets=self.secrets)
         yield from template_problems(self.source, (*path, "result"), fallback.get("result"), names)
         if self.catalog is not None:
             used = step.get("parameters") if parameters is None else parameters
