@@ -14,9 +14,9 @@ LEAST_CHARACTERS = 80
 
 # Keys that say how a result was made rather than what it is.
 _TECHNICAL = frozenset({
-    "content_type", "engine_used", "fallbacks", "finish_reason", "first_token_ms", "headers", "model", "ok",
-    "provider", "reasoning", "redirects", "size_bytes", "status", "tokens_generated", "tokens_per_second",
-    "tool_calls", "untrusted", "usage",
+    "branch", "content_type", "engine_used", "fallbacks", "finish_reason", "first_token_ms", "headers", "iterations",
+    "model", "ok", "provider", "reasoning", "redirects", "size_bytes", "status", "tokens_generated",
+    "tokens_per_second", "tool_calls", "until", "untrusted", "usage",
 })  # fmt: skip
 _TEXTS = ("text", "code", "summary", "redacted_text")
 

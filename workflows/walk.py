@@ -182,7 +182,7 @@ class Walk:
                 branch = "then" if await execution.holds(step.if_, scope, self._world) else "else"
                 return {"branch": branch if step.branches[branch] else None}
             case Switch():
-                value = as_text(await execution.evaluate(step.switch, scope.names(), self._world))
+                value = _case(await execution.evaluate(step.switch, scope.names(), self._world))
                 return {"branch": value if value in step.cases else DEFAULT_CASE if step.default else None}
             case ForEach():
                 return {"items": await self._items(step, scope)}
@@ -363,6 +363,11 @@ def _succeeded(step: BaseStep, scope: Scope, result: Any) -> Succeeded:
         _, sizes = scope.encode({step.step_id: result})
         return Succeeded(result, dumps(result), sizes)
     return Succeeded(result, dumps(result), {})
+
+
+def _case(value: Any) -> str:
+    """The value as cases are written: a whole number without a fraction, 10.0 as 10."""
+    return as_text(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
 def _leaves(steps: Iterable[BaseStep]) -> int:

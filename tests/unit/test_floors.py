@@ -110,6 +110,7 @@ FLOORS: dict[int, list[str]] = {
         "workflows/template_batches.py",
         "workflows/inprocess.py",
         "workflows/results.py",
+        "workflows/why.py",
         "workflows/invariants.py",
         "workflows/verification.py",
         "workflows/seals.py",

@@ -54,7 +54,8 @@ def test_if_takes_one_branch_and_says_which(quality: str, expected: dict[str, st
 
 
 @pytest.mark.parametrize(
-    ("value", "path"), [("a", "route.first"), (7, "route.seven"), (True, "route.yes"), ("else", "route.other")]
+    ("value", "path"),
+    [("a", "route.first"), (7, "route.seven"), (7.0, "route.seven"), (True, "route.yes"), ("else", "route.other")],
 )
 def test_switch_compares_as_text(value: Any, path: str) -> None:
     route = {

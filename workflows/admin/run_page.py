@@ -16,6 +16,7 @@ from workflows.admin.timeline import Row, Scale, pending_row, row
 from workflows.definitions.models import step_model
 from workflows.models import Event, Run, StepResult
 from workflows.states import STEP_FAILED
+from workflows.why import why
 
 STEPS_ON_A_PAGE = 50
 LONGEST_TIMELINE = 1000
@@ -86,6 +87,7 @@ class Share:
 @dataclass(frozen=True, slots=True)
 class RunPage:
     run: Run
+    why: str  # it is where it is; nothing of one that failed, whose error stands on the page
     version: int
     length: str
     waited: str
@@ -120,6 +122,7 @@ def page_of(run: Run, number: str | None, person: approvals.Person, now: datetim
     questions = questions_of(run, person)
     return RunPage(
         run=run,
+        why="" if run.error_message else why(run, now),
         version=run.version.number,
         length=duration(run.execution_ms(now)),
         waited=duration(((run.started_at or run.ended_at or now) - run.created_at).total_seconds() * 1000),

@@ -11,6 +11,7 @@ from workflows.api.answers import ProblemAnswer, RunStatusAnswer, Usage
 from workflows.models import Event, Run, StepResult, Template, TemplateBatchRow, Workflow, WorkflowVersion
 from workflows.results import status_body
 from workflows.states import WorkflowStatus
+from workflows.why import why
 
 
 def workflow_status(workflow: Workflow, newest: Run | None) -> dict[str, Any]:
@@ -139,12 +140,16 @@ class RunDetail(RunSummary):
     input_context = serializers.DictField(source="input")
     parent_url = serializers.SerializerMethodField()
     children_url = serializers.SerializerMethodField(help_text="The list of runs that its steps started.")
+    why = serializers.SerializerMethodField(help_text="In words: what it waits for, who is at it, or how it ended.")
 
     class Meta(RunSummary.Meta):
-        fields: ClassVar[list[str]] = [*RunSummary.Meta.fields, "input_context", "parent_url", "children_url"]
+        fields: ClassVar[list[str]] = [*RunSummary.Meta.fields, "why", "input_context", "parent_url", "children_url"]
 
     def get_parent_url(self, run: Run) -> str | None:
         return reverse("runs-detail", args=[run.parent_id]) if run.parent_id else None
+
+    def get_why(self, run: Run) -> str:
+        return why(run)
 
     def get_children_url(self, run: Run) -> str:
         return f"{reverse('runs-list')}?parent={run.pk}"
