@@ -90,7 +90,7 @@ def pause(run_id: uuid.UUID, *, actor: str) -> bool:
 def resume(run_id: uuid.UUID, *, actor: str) -> None:
     """Go on with a paused run, or with one that is about to be paused. Raises `RunStateConflict` for any other."""
     with _locked(run_id) as run:
-        if run.status != RunStatus.PAUSED and not _is_to_be_paused(run):
+        if run.has_ended or (run.status != RunStatus.PAUSED and not _is_to_be_paused(run)):
             other = "`retry` goes on with what failed" if run.has_ended else "it goes on by itself"
             raise RunStateConflict(f"the run is not paused: it is {run.status}; {other}")
         if requests.put(run, Verb.RESUME, actor):

@@ -21,7 +21,7 @@ from workflows.models import Run, StepResult, Worker
 
 ENDS = ("killed before a commit", "killed after a commit", "paused", "stopped")
 LOOK_EVERY = 0.03
-LONGEST = 60.0  # seconds of one life
+LONGEST = 240.0  # seconds of one life
 
 
 @dataclass(frozen=True, slots=True)

@@ -193,6 +193,13 @@ def test_a_run_between_attempts_is_paused_at_once_and_keeps_its_retry(tmp_path: 
     assert [attempt.get("error_code") for attempt in row.attempts] == ["FunctionFailed", None]
 
 
+def test_a_run_that_ended_before_it_was_paused_is_not_resumed() -> None:
+    run = run_to_end(step("a"))
+    RunRequest.objects.create(run=run, verb="pause", actor="ann")
+    with pytest.raises(RunStateConflict, match="is completed"):
+        runs.resume(run.pk, actor="ann")
+
+
 def test_a_run_resumed_before_it_was_paused_goes_on() -> None:
     run = start(step("a", "nap", {"seconds": 2.2}), step("b"))
 
