@@ -92,7 +92,8 @@ class _Walk:
     def _inside(self, step: BaseStep, row: StepResult, whole: bool) -> bool:
         path, decided, done = row.path, row.parameters, row.status == "completed"
         if isinstance(step, If | Switch):
-            return self.list(step.branches[decided["branch"]], f"{path}.", whole=whole)
+            branch = decided["branch"]
+            return branch is not None and self.list(step.branches[branch], f"{path}.", whole=whole)
         if isinstance(step, Parallel):
             failed = [self.list(steps, f"{path}.", whole=whole and done) for steps in step.parallel.values()]
             return any(failed)
