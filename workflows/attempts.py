@@ -3,18 +3,19 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from workflows import cached_results, execution, faults, transitions
 from workflows.attempt_texts import AttemptTexts
 from workflows.control import Control
-from workflows.definitions.models import Definition, FunctionStep
+from workflows.definitions.models import BaseStep, Definition, FunctionStep
 from workflows.errors import LeaseLost
 from workflows.execution import Ready, World
 from workflows.held import HeldRun
 from workflows.lease import Lease
 from workflows.ledger import Ledger
+from workflows.models.run import next_attempt_at
 from workflows.outcomes import ErrorRecord, Failed, Skipped, Succeeded
 from workflows.scope import Scope
 from workflows.slots import Place, Slots
@@ -51,11 +52,8 @@ class Attempts:
         model = self._definition.model_for(step)
         ready = await execution.prepare(step, scope, self._means.world, begun=begun, model=model)
         columns = _columns(step, ready)
-        if isinstance(ready, Skipped):
-            transitions.skip_step(held, path, ready, columns)
-            return ready
-        if isinstance(ready, Failed):
-            transitions.fail_step(held, path, ready, columns)
+        if not isinstance(ready, Ready):
+            transitions.skip_or_fail(held, path, ready, columns)
             return ready
         if reused := await self._reused(step, scope, path, ready):
             transitions.reuse_step(held, path, reused, columns)
@@ -153,13 +151,13 @@ class Attempts:
             raise LeaseLost(f"the lease of {self._who} has expired")
 
 
+def described(step: BaseStep) -> dict[str, Any]:
+    """Columns of the result of any step."""
+    return {"step_id": step.step_id, "name": step.name, "kind": step.kind}
+
+
 def _columns(step: FunctionStep, ready: Ready | Skipped | Failed) -> dict[str, Any]:
-    columns: dict[str, Any] = {
-        "step_id": step.step_id,
-        "name": step.name,
-        "agent": step.agent_id,
-        "function": step.function_name,
-    }
+    columns = described(step) | {"agent": step.agent_id, "function": step.function_name}
     if isinstance(ready, Ready):
         columns |= {"agent": ready.agent.name, "parameters": ready.stored}
     return columns
@@ -170,5 +168,4 @@ def _retry_due(held: HeldRun, path: str) -> datetime | None:
     step = held.step(path)
     if step.status != StepStatus.RETRYING or not step.attempts:
         return None
-    last = step.attempts[-1]
-    return datetime.fromisoformat(last["ended_at"]) + timedelta(seconds=last.get("retry_in", 0))
+    return next_attempt_at(step.attempts)

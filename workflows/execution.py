@@ -111,6 +111,16 @@ async def prepare(
         return Failed(record_error(error))
 
 
+async def decide(
+    step: BaseStep, scope: Scope, world: World, make: Callable[[], Awaitable[dict[str, Any]]]
+) -> dict[str, Any] | Skipped | Failed:
+    """What a block decides as it begins, which ``make`` gives, unless it is not to be executed."""
+    try:
+        return await skipped(step, scope, world) or await make()
+    except Exception as error:
+        return Failed(record_error(error))
+
+
 async def reuse(
     definition: Definition, step: FunctionStep, ready: Ready, found: Found, scope: Scope, world: World, path: str
 ) -> Succeeded | None:

@@ -112,9 +112,8 @@ def end_children(run_id: uuid.UUID) -> None:
 
 def settle_families() -> None:
     """`pass_on` where whoever ended or paused the parent died before it could."""
-    parents = Run.objects.active().filter(parent__status__in=PASSED_ON).exclude(status=RunStatus.PAUSED)
-    ended = Run.objects.active().filter(parent__status__in=RUN_ENDED)
-    for parent in Run.objects.filter(children__in=parents | ended).distinct()[:100]:
+    left = Q(parent__status__in=RUN_ENDED) | (Q(parent__status=RunStatus.PAUSED) & ~Q(status=RunStatus.PAUSED))
+    for parent in Run.objects.filter(children__in=Run.objects.active().filter(left)).distinct()[:100]:
         pass_on(parent.pk)
 
 

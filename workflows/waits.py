@@ -9,7 +9,7 @@ from typing import Any
 from django.utils import timezone
 
 from workflows import children, execution, requests, transitions
-from workflows.attempts import Means
+from workflows.attempts import Means, described
 from workflows.claims import Claimed
 from workflows.control import Control
 from workflows.definitions.models import YEAR, Approval, BaseStep, Child, Wait, WaitFor
@@ -53,18 +53,13 @@ class Waits:
 
     async def carry_out(self, step: BaseStep, scope: Scope, path: str) -> Succeeded | Failed | Skipped:
         """Until the wait has ended; returns how."""
-        columns = {"step_id": step.step_id, "name": step.name, "kind": step.kind}
         if self._held.step(path).status == StepStatus.PENDING:
             self._control.let_go_if_stopped()
-            try:
-                if reason := await execution.skipped(step, scope, self._world):
-                    transitions.skip_step(self._held, path, reason, columns)
-                    return reason
-                decision = await self._decide(step, scope)
-            except Exception as error:
-                failed = Failed(execution.record_error(error))
-                transitions.fail_step(self._held, path, failed, columns)
-                return failed
+            columns = described(step)
+            decision = await execution.decide(step, scope, self._world, lambda: self._decide(step, scope))
+            if not isinstance(decision, dict):
+                transitions.skip_or_fail(self._held, path, decision, columns)
+                return decision
             begun = _Begun(step, scope, path, decision)
             told = {key: decision[key] for key in TOLD if key in decision}
             transitions.wait_step(self._held, path, columns | {"parameters": decision}, begun.due, **told)

@@ -13,7 +13,7 @@ from typing import Any
 from django.conf import settings
 
 from workflows import execution, generated, transitions
-from workflows.attempts import Attempts, Means
+from workflows.attempts import Attempts, Means, described
 from workflows.claims import Claimed
 from workflows.control import Control, LetGo
 from workflows.definitions.models import (
@@ -151,19 +151,14 @@ class Walk:
     # --- Blocks ------------------------------------------------------------------------------------------------------
 
     async def _container(self, step: BaseStep, scope: Scope, path: str) -> Failure | None:
-        columns = {"step_id": step.step_id, "name": step.name, "kind": step.kind}
         if self._held.step(path).status == StepStatus.PENDING:
             self._control.let_go_if_stopped()
-            try:
-                if reason := await execution.skipped(step, scope, self._world):
-                    transitions.skip_step(self._held, path, reason, columns)
-                    self._plan(-_leaves([step]))
-                    return self._record(step, scope, path, reason)
-                decision = await self._decide(step, scope)
-            except Exception as error:
-                failed = Failed(execution.record_error(error))
-                transitions.fail_step(self._held, path, failed, columns)
-                return self._record(step, scope, path, failed)
+            columns = described(step)
+            decision = await execution.decide(step, scope, self._world, lambda: self._decide(step, scope))
+            if not isinstance(decision, dict):
+                transitions.skip_or_fail(self._held, path, decision, columns)
+                self._plan(-_leaves([step]) if isinstance(decision, Skipped) else 0)
+                return self._record(step, scope, path, decision)
             transitions.begin_block(self._held, path, columns | {"parameters": decision})
         else:
             decision = self._rows[path].parameters or {}
@@ -232,10 +227,11 @@ class Walk:
         return {"branch": branch}, await self.steps(steps, scope, f"{path}.")
 
     async def _while(self, step: While, scope: Scope, path: str) -> tuple[Decision, Failure | None]:
-        self._plan(-_leaves([step]))
+        body = _leaves(step.steps)
+        self._plan(-body)
         index = 0
         while self._recall.has_begun(f"{path}[{index}]") or await self._goes_on(step, scope, index):
-            self._plan(_leaves(step.steps))
+            self._plan(body)
             if failure := await self.steps(step.steps, scope, f"{path}[{index}]."):
                 return {}, failure
             index += 1

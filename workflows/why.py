@@ -8,6 +8,7 @@ from django.conf import settings
 from workflows import workers
 from workflows.definitions.models import CONTAINERS
 from workflows.models import AgentShare, Run, StepResult, Worker
+from workflows.models.run import next_attempt_at
 from workflows.states import RunStatus, StepStatus
 
 SHOWN = 3  # steps, of those under way
@@ -95,9 +96,7 @@ def _wait(step: StepResult, now: datetime) -> str:
 def _next_attempt(step: StepResult, now: datetime) -> str:
     last = step.attempts[-1] if step.attempts else {}
     after = f" after {last['error_code']}: {last['error']}" if last.get("error_code") else ""
-    if "retry_in" not in last:
-        return f"{step.path} is tried again{after}"
-    due = datetime.fromisoformat(last["ended_at"]) + timedelta(seconds=last["retry_in"])
+    due = next_attempt_at(step.attempts) if step.attempts else now
     when = f"in {_span(due - now)}" if due > now else "now"
     return f"{step.path} is tried again {when}{after[:300]}"
 

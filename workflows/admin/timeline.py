@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import pairwise
 from math import ceil, floor, log10
 
 from workflows.admin.base import duration
 from workflows.admin.places import Place
 from workflows.models import StepResult
+from workflows.models.run import next_attempt_at
 from workflows.states import STEP_ENDED, StepStatus
 
 MINUTES = (0.5, 1, 2, 5, 10, 15, 30, 60, 120, 360, 720, 1440)
@@ -129,8 +130,7 @@ def _newest_start(step: StepResult) -> datetime:
     assert step.started_at is not None
     if not step.attempts:
         return step.started_at
-    newest = step.attempts[-1]
-    return datetime.fromisoformat(newest["ended_at"]) + timedelta(seconds=newest.get("retry_in") or 0)
+    return next_attempt_at(step.attempts)
 
 
 def _spans(step: StepResult) -> Iterable[tuple[int, datetime, datetime, dict[str, object]]]:

@@ -3,8 +3,9 @@
 import os
 import time
 import uuid
-from datetime import datetime
-from typing import Self
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, Self
 
 from django.db import models
 from django.db.models import Q
@@ -239,6 +240,12 @@ class StartKey(models.Model):
 
     def __str__(self) -> str:
         return self.key
+
+
+def next_attempt_at(attempts: Sequence[dict[str, Any]]) -> datetime:
+    """When the attempt after these may begin: the last has ended, and the wait that follows it."""
+    last = attempts[-1]
+    return datetime.fromisoformat(last["ended_at"]) + timedelta(seconds=last.get("retry_in", 0))
 
 
 def idempotency_key(run_id: uuid.UUID, path: str, discards: int) -> str:

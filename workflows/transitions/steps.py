@@ -162,6 +162,14 @@ def fail_step(run: HeldRun, path: str, outcome: Failed, columns: dict[str, Any] 
     )
 
 
+def skip_or_fail(run: HeldRun, path: str, outcome: Skipped | Failed, columns: dict[str, Any]) -> None:
+    """The end of a step that is not to be executed, or can't be."""
+    if isinstance(outcome, Skipped):
+        skip_step(run, path, outcome, columns)
+    else:
+        fail_step(run, path, outcome, columns)
+
+
 def skip_step(run: HeldRun, path: str, outcome: Skipped, columns: dict[str, Any]) -> None:
     """pending → skipped, with the reason."""
     step = run.step(path)
