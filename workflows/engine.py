@@ -12,7 +12,7 @@ from django.db import DatabaseError
 
 from agents import catalog
 from agents.functions.base import AgentSpec, Call, Function
-from workflows import claims, execution, faults, requests, transitions, workers
+from workflows import calling, claims, faults, requests, transitions, workers
 from workflows.attempt_texts import AttemptTexts
 from workflows.attempts import Means
 from workflows.changes import Change
@@ -103,7 +103,7 @@ class Engine:
     ) -> dict[str, Any]:
         """One call of a function outside any run, in one of the jobs that its agent may have at once.
 
-        ``timeout`` (seconds) bounds the wait in line and the call, each. Raises what `execution.run_function` raises.
+        ``timeout`` (seconds) bounds the wait in line and the call, each. Raises what `calling.run_function` raises.
         """
         if agent.max_concurrent_jobs is not None:
             await self._lease.ensure()
@@ -114,7 +114,7 @@ class Engine:
         try:
             if not await place.ask():
                 await asyncio.wait_for(place.granted.wait(), timeout)
-            result, _ = await execution.run_function(function, call, parameters, timeout, self._helpers)
+            result, _ = await calling.run_function(function, call, parameters, timeout, self._helpers)
             return result
         except TimeoutError:
             limit = f"{agent.max_concurrent_jobs} of {agent.max_concurrent_jobs} jobs are taken"

@@ -11,23 +11,21 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from agents import catalog
-from agents.errors import AgentError, FunctionFailed, error_from_json
+from agents.errors import AgentError, FunctionFailed
 from agents.functions import registry
-from agents.functions.base import AgentSpec, Call, Function, Result
+from agents.functions.base import AgentSpec, Call, Function
 from agents.plain import clean_text, plain_object
-from agents.providers.base import Usage as ModelUsage
-from workflows import cached_results, expressions, generated, retries
+from workflows import cached_results, calling, expressions, generated, retries
 from workflows.cached_results import Found
 from workflows.definitions import callables
 from workflows.definitions.models import BaseStep, CallableName, Definition, FunctionStep, RetryPolicy
 from workflows.definitions.problems import written
 from workflows.definitions.schemas import mismatches
-from workflows.errors import ExpressionError, LeaseLost, OutputSchemaMismatch, StepTimeout, ValidationFailed
+from workflows.errors import ExpressionError, LeaseLost, OutputSchemaMismatch, ValidationFailed
 from workflows.helper_processes import HelperPool
 from workflows.masking import EnvironmentSecrets, Mask
 from workflows.models.fields import dumps
-from workflows.outcomes import ErrorRecord, Failed, Footprint, RetryAt, Reusable, Skipped, Succeeded, Usage
+from workflows.outcomes import ErrorRecord, Failed, Footprint, RetryAt, Reusable, Skipped, Succeeded
 from workflows.scope import Scope
 
 Rule = str | CallableName
@@ -44,32 +42,6 @@ class World:
     evaluators: HelperPool  # for expressions, which must not wait behind functions
     expression_seconds: float
     callables: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Others:
-    """The functions of a caller's agent, each called where its kind runs, all within the caller's own time."""
-
-    caller: Call
-    timeout: float
-    helpers: HelperPool
-    before: Callable[[], None]
-
-    def find(self, name: str) -> Function:
-        return catalog.function(self.caller.agent, name)
-
-    async def call(self, function: Function, call: Call, parameters: Mapping[str, Any]) -> Result | AgentError:
-        try:
-            result, footprint = await run_function(
-                function, call, dict(parameters), self.timeout, self.helpers, self.before
-            )
-        except LeaseLost:
-            raise
-        except AgentError as error:
-            return error
-        used = footprint.usage
-        self.caller.spend(ModelUsage(used.input_tokens, used.output_tokens, used.cost or None))
-        return result
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +98,7 @@ async def reuse(
 ) -> Succeeded | None:
     """The outcome of a step whose function gave ``found`` before; None if that does not pass the step's own checks."""
     try:
-        usage = _usage(found.result)
+        usage = calling.usage_of(found.result)
         result = ready.mask.value(await _checked(definition, step, found.result, scope, world, path))
         told = {
             "digest": ready.digest,
@@ -167,7 +139,7 @@ async def attempt(
     )
     footprint = None
     try:
-        result, footprint = await run_function(
+        result, footprint = await calling.run_function(
             ready.function, call, ready.parameters, step.timeout_seconds, world.helpers, require_lease
         )
         stream.flush()
@@ -180,7 +152,7 @@ async def attempt(
     except LeaseLost:
         raise
     except Exception as error:
-        used = footprint or Footprint(usage=_usage({"usage": call.spent.to_json()}))
+        used = footprint or Footprint(usage=calling.usage_of({"usage": call.spent.to_json()}))
         return Failed(record_error(error, ready.mask), _masked_logs(used, call, ready.mask))
 
 
@@ -216,51 +188,6 @@ def judge(
         return failed
     delay = retries.delay(policy, failed_attempts + 1, error.retry_after, rng or random.Random())  # noqa: S311
     return RetryAt(delay, error, failed.footprint)
-
-
-async def run_function(
-    function: Function,
-    call: Call,
-    parameters: dict[str, Any],
-    timeout: float,
-    helpers: HelperPool,
-    before: Callable[[], None] = lambda: None,
-) -> tuple[dict[str, Any], Footprint]:
-    """Call an agent's function: ``async`` ones in this loop, plain ones in a helper process.
-
-    ``timeout`` in seconds; ``before`` is called just before. Raises what it raises, `StepTimeout`, `HelperDied`, and
-    any `AgentError` of the function.
-    """
-    try:
-        if function.is_async:
-            before()
-            call.functions = Others(call, timeout, helpers, before)
-            async with asyncio.timeout(timeout):
-                result = await _not_cancelling_itself(registry.arun(function, call, parameters))
-            return result, Footprint(usage=_usage(result))
-        job, listener = _job(function.name, call, parameters), _listener(call)
-        answer = await helpers.ask(job, timeout=timeout, on_message=listener, before=before)
-    except TimeoutError:
-        raise StepTimeout(f"{function.name} took longer than {timeout:g} s and was stopped") from None
-    if "error" in answer:
-        raise error_from_json(answer["error"])
-    measured = Footprint(
-        usage=_usage(answer["result"]),
-        cpu_seconds=answer["cpu_seconds"],
-        peak_memory_bytes=answer["peak_memory_bytes"],
-    )
-    return answer["result"], measured
-
-
-async def _not_cancelling_itself(called: Awaitable[Result]) -> Result:
-    """A function that lets a cancelled task of its own through has failed; nobody has stopped it."""
-    try:
-        return await called
-    except asyncio.CancelledError as error:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
-            raise
-        raise FunctionFailed.wrap(error) from None
 
 
 def record_error(error: Exception, mask: Mask | None = None) -> ErrorRecord:
@@ -382,45 +309,6 @@ def _match_schema(schema: dict[str, Any], result: dict[str, Any]) -> None:
     if found:
         told = "; ".join(f"{written(path)}: {message}" if path else message for path, message in found[:5])
         raise OutputSchemaMismatch(f"the result does not match output_schema: {told}")
-
-
-def _job(name: str, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "kind": "call",
-        "function": name,
-        "agent": call.agent.to_json(),
-        "context": dict(call.context),
-        "idempotency_key": call.idempotency_key,
-        "model": call.model,
-        "output_schema": call.output_schema,
-        "parameters": parameters,
-    }
-
-
-def _listener(call: Call) -> Callable[[dict[str, Any]], None]:
-    def listen(message: dict[str, Any]) -> None:
-        if "token" in message:
-            call.emit(message["token"])
-        elif "log" in message:
-            call.logger.pass_on(message["log"])
-
-    return listen
-
-
-def _usage(result: Mapping[str, Any]) -> Usage:
-    usage = result.get("usage")
-    if not isinstance(usage, Mapping):
-        return Usage()
-    return Usage(
-        input_tokens=_bounded(usage.get("input_tokens")),
-        output_tokens=_bounded(usage.get("output_tokens")),
-        cost=float(usage.get("cost") or 0),
-    )
-
-
-def _bounded(tokens: Any) -> int:
-    """What a server says of its own usage, as far as a column can hold it."""
-    return min(max(int(tokens or 0), 0), 1_000_000_000)
 
 
 def _masked_logs(footprint: Footprint, call: Call, mask: Mask) -> Footprint:

@@ -67,6 +67,7 @@ FLOORS: dict[int, list[str]] = {
         "workflows/recall.py",
         "workflows/helper_child.py",
         "workflows/helper_processes.py",
+        "workflows/calling.py",
         "workflows/execution.py",
         "workflows/dispatch.py",
         "workflows/generated.py",

@@ -16,7 +16,7 @@ from tests.agents.scripted_server import ScriptedServer, asked, asks, delta, scr
 from tests.engines import and_close, in_engine, until
 from tests.factories import make_definition, make_workflow, results, run_to_end, step
 from tests.workflows.test_helper_processes import children
-from workflows import execution, runs
+from workflows import calling, runs
 from workflows.catalog import Catalog
 from workflows.definitions import check, read_object
 from workflows.engine import Engine
@@ -195,7 +195,7 @@ def test_no_tool_is_called_once_the_lease_is_over(
         pool = HelperPool(1)
         try:
             with pytest.raises(LeaseLost):
-                await execution.run_function(
+                await calling.run_function(
                     registry.get("inference"), Call(agent=spec), ask(tool)["parameters"], 30, pool, require_lease
                 )
         finally:

@@ -17,7 +17,7 @@ from agents.functions import registry
 from agents.functions.base import AgentSpec, Call
 from tests.engines import and_close, in_engine, until
 from tests.factories import make_workflow, run_to_end, step
-from workflows import changes, claims, execution, requests, runs, workers
+from workflows import calling, changes, claims, requests, runs, workers
 from workflows.engine import Engine
 from workflows.errors import LeaseLost
 from workflows.helper_processes import HelperPool
@@ -225,7 +225,7 @@ def test_a_function_is_not_called_once_the_lease_is_over(function: str, tmp_path
         call = Call(agent=AgentSpec(id="1", name="tester"))
         try:
             with pytest.raises(LeaseLost):
-                await execution.run_function(registry.get(function), call, {"file": str(witness)}, 30, pool, over)
+                await calling.run_function(registry.get(function), call, {"file": str(witness)}, 30, pool, over)
         finally:
             await pool.close()
 
