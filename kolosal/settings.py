@@ -7,14 +7,15 @@ import os
 import socket
 from pathlib import Path
 
-import environ
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
 
 from kolosal import __version__
+from kolosal.environment import Environment
 from kolosal.theme import UNFOLD  # noqa: F401  (the admin reads it as a setting)
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-env = environ.Env()
+env = Environment()
 
 # name → (default as written in the docs, meaning). One table for people; the reads below are the truth for the program.
 ENVIRONMENT: dict[str, tuple[str, str]] = {
@@ -90,7 +91,7 @@ def _secret_key() -> str:
 SECRET_KEY = _secret_key()
 DEBUG = env.bool("KOLOSAL_DEBUG", default=False)
 BIND = env.str("KOLOSAL_BIND", default="127.0.0.1")
-PORT = env.int("KOLOSAL_PORT", default=8080)
+PORT = env.at_least(0, "KOLOSAL_PORT", 8080)
 ALLOWED_HOSTS = [
     *env.list("KOLOSAL_ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"]),
     *([] if BIND in {"0.0.0.0", "::"} else [BIND]),  # noqa: S104  (asks, and binds nothing)
@@ -152,13 +153,13 @@ TEMPLATES = [
 
 # --- Store -----------------------------------------------------------------------------------------------------------
 
-LEASE_SECONDS = env.float("KOLOSAL_LEASE_SECONDS", default=15)
-DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'kolosal.sqlite3'}")}
+LEASE_SECONDS = env.at_least(1, "KOLOSAL_LEASE_SECONDS", 15.0)
+DATABASES = {"default": env.database("DATABASE_URL", f"sqlite:///{DATA_DIR / 'kolosal.sqlite3'}")}
 _database = DATABASES["default"]
 if _database["ENGINE"].endswith("sqlite3"):
     _synchronous = env.str("KOLOSAL_SQLITE_SYNCHRONOUS", default="FULL")
     if _synchronous not in {"FULL", "NORMAL", "EXTRA"}:
-        raise environ.ImproperlyConfigured(f"KOLOSAL_SQLITE_SYNCHRONOUS is {_synchronous!r}; use FULL or NORMAL.")
+        raise ImproperlyConfigured(f"KOLOSAL_SQLITE_SYNCHRONOUS is {_synchronous!r}; use FULL or NORMAL.")
     _database["OPTIONS"] = {
         "timeout": 5,
         "transaction_mode": "IMMEDIATE",
@@ -194,18 +195,18 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # --- Workers ---------------------------------------------------------------------------------------------------------
 
 HOST = env.str("KOLOSAL_HOST", default="") or socket.gethostname()
-WORKERS = env.int("KOLOSAL_WORKERS", default=2)
-RUNS_PER_WORKER = env.int("KOLOSAL_RUNS_PER_WORKER", default=500)
-GRACE_SECONDS = env.float("KOLOSAL_GRACE_SECONDS", default=20)
-MAX_RECOVERIES = env.int("KOLOSAL_MAX_RECOVERIES", default=5)
-CONTEXT_MAX_BYTES = env.int("KOLOSAL_CONTEXT_MAX_BYTES", default=4 * 1024 * 1024)
-MAX_STEPS_PER_RUN = env.int("KOLOSAL_MAX_STEPS_PER_RUN", default=100_000)
-MAX_CHILD_DEPTH = env.int("KOLOSAL_MAX_CHILD_DEPTH", default=10)
-EXPRESSION_SECONDS = env.float("KOLOSAL_EXPRESSION_SECONDS", default=0.25)
-HELPERS = env.int("KOLOSAL_HELPERS", default=2)
+WORKERS = env.at_least(1, "KOLOSAL_WORKERS", 2)
+RUNS_PER_WORKER = env.at_least(1, "KOLOSAL_RUNS_PER_WORKER", 500)
+GRACE_SECONDS = env.at_least(0, "KOLOSAL_GRACE_SECONDS", 20.0)
+MAX_RECOVERIES = env.at_least(1, "KOLOSAL_MAX_RECOVERIES", 5)
+CONTEXT_MAX_BYTES = env.at_least(1024, "KOLOSAL_CONTEXT_MAX_BYTES", 4 * 1024 * 1024)
+MAX_STEPS_PER_RUN = env.at_least(1, "KOLOSAL_MAX_STEPS_PER_RUN", 100_000)
+MAX_CHILD_DEPTH = env.at_least(0, "KOLOSAL_MAX_CHILD_DEPTH", 10)
+EXPRESSION_SECONDS = env.at_least(0.01, "KOLOSAL_EXPRESSION_SECONDS", 0.25)
+HELPERS = env.at_least(1, "KOLOSAL_HELPERS", 2)
 RETENTION_DAYS = env.float("KOLOSAL_RETENTION_DAYS", default=0)
 if not 0 <= RETENTION_DAYS <= 36_500:
-    raise environ.ImproperlyConfigured(f"KOLOSAL_RETENTION_DAYS is {RETENTION_DAYS:g}; use days from 0 to 36500.")
+    raise ImproperlyConfigured(f"KOLOSAL_RETENTION_DAYS is {RETENTION_DAYS:g}; use days from 0 to 36500.")
 AUDIT_KEY = env.str("KOLOSAL_AUDIT_KEY", default="")
 BROKER_URL = env.str("KOLOSAL_BROKER_URL", default="")
 
@@ -245,11 +246,11 @@ INFERENCE_MODEL = env.str("KOLOSAL_INFERENCE_MODEL", default="")
 INFERENCE_API_KEY = env.str("KOLOSAL_INFERENCE_API_KEY", default="")
 SEARXNG_URL = env.str("KOLOSAL_SEARXNG_URL", default="")
 HTTP_ALLOW = env.list("KOLOSAL_HTTP_ALLOW", default=[])
-HTTP_MAX_BYTES = env.int("KOLOSAL_HTTP_MAX_BYTES", default=5 * 1024 * 1024)
+HTTP_MAX_BYTES = env.at_least(1024, "KOLOSAL_HTTP_MAX_BYTES", 5 * 1024 * 1024)
 
 # --- Web -------------------------------------------------------------------------------------------------------------
 
-DATA_UPLOAD_MAX_MEMORY_SIZE = env.int("KOLOSAL_MAX_BODY_BYTES", default=10 * 1024 * 1024)
+DATA_UPLOAD_MAX_MEMORY_SIZE = env.at_least(1024, "KOLOSAL_MAX_BODY_BYTES", 10 * 1024 * 1024)
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 20_000  # the workflow form: 13 fields for each of up to 1,000 steps
 CSRF_FAILURE_VIEW = "kolosal.error_handler.csrf_failure"
 REST_FRAMEWORK = {
