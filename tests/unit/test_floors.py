@@ -112,6 +112,7 @@ FLOORS: dict[int, list[str]] = {
         "workflows/inprocess.py",
         "workflows/results.py",
         "workflows/why.py",
+        "workflows/graphs/*",
         "workflows/invariants.py",
         "workflows/verification.py",
         "workflows/seals.py",

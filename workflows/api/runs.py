@@ -15,12 +15,14 @@ from rest_framework.settings import api_settings
 from workflows import runs
 from workflows.api.answers import ContextAnswer
 from workflows.api.filters import RunFilter
+from workflows.api.graphs import RENDERERS, as_graph, graph
 from workflows.api.pagination import Cursors, EventCursors, StepCursors
 from workflows.api.requests import ContextQuery
 from workflows.api.run_verbs import RunVerbs
 from workflows.api.serializers import EventBody, RunDetail, RunSummary, StepBody
 from workflows.api.stream import EventStreamRenderer, stream_response
 from workflows.definitions.problems import did_you_mean
+from workflows.graphs.statuses import statuses_of
 from workflows.models import Run
 from workflows.results import context_at
 
@@ -48,6 +50,7 @@ class RunViewSet(RunVerbs):
         "events": "workflows.view_run",
         "context": "workflows.view_run",
         "stream": "workflows.view_run",
+        "graph": "workflows.view_run",
         **RunVerbs.permissions,
     }
     query_names: ClassVar[dict[str, Collection[str]]] = {
@@ -104,6 +107,13 @@ class RunViewSet(RunVerbs):
     def stream(self, request: Request, execution_id: str) -> HttpResponseBase:
         """Follow the run, from its first event or after `Last-Event-ID`, until it has ended."""
         return stream_response(runs.get(execution_id), request)
+
+    @as_graph
+    @action(detail=True, renderer_classes=RENDERERS)
+    def graph(self, request: Request, execution_id: str) -> Response:
+        """The definition that it follows, drawn; each step in the colour of its status."""
+        run = runs.get(execution_id)
+        return graph(request, run.definition, statuses_of(run))
 
 
 def _require_path(run: Run, path: str) -> None:

@@ -15,6 +15,7 @@ from workflows import metrics, publishing, templates
 from workflows.api.answers import ExecutorMetrics, Validation, WorkflowArchived, WorkflowStored
 from workflows.api.executions import Executions
 from workflows.api.filters import WorkflowFilter
+from workflows.api.graphs import RENDERERS, as_graph, graph
 from workflows.api.pagination import Pages
 from workflows.api.parsers import DEFINITION_PARSERS, JSONParser
 from workflows.api.rendering import DetailInYAML, wants_yaml
@@ -56,6 +57,7 @@ class WorkflowViewSet(DetailInYAML, Executions):
         "validate": "workflows.view_workflow",
         "templates": "workflows.add_workflow",
         "executor_metrics": "workflows.view_run",
+        "graph": "workflows.view_workflow",
     }
     query_names: ClassVar[dict[str, Collection[str]]] = {
         **Executions.query_names,
@@ -133,6 +135,14 @@ class WorkflowViewSet(DetailInYAML, Executions):
         """Archive the workflow: its runs are cancelled, its history stays, its id is free again."""
         publishing.archive(workflow_id, actor=self.actor)
         return Response({"workflow_id": workflow_id, "message": "the workflow is archived; its id is free again"})
+
+    @as_graph
+    @action(detail=True, renderer_classes=RENDERERS)
+    def graph(self, request: Request, workflow_id: str) -> Response:
+        """The current definition, drawn."""
+        version = publishing.current(workflow_id).current
+        assert version is not None
+        return graph(request, version.parsed)
 
     @extend_schema(request=DEFINITION_BODY, responses=Validation)
     @action(detail=False, methods=["post"])

@@ -1,0 +1,7 @@
+"""A definition drawn: as SVG, or as the text of a Mermaid flowchart."""
+
+from workflows.graphs.layout import Drawing, drawn
+from workflows.graphs.mermaid import mermaid
+from workflows.graphs.svg import svg
+
+__all__ = ["Drawing", "drawn", "mermaid", "svg"]
