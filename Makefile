@@ -46,6 +46,8 @@ lock: $(VENV)/dev.stamp ## Resolve the dependencies anew into requirements/*.txt
 		--output-file requirements/run.txt pyproject.toml
 	$(COMPILE) \
 		--constraint requirements/run.txt --extra dev --output-file requirements/dev.txt pyproject.toml
+	$(COMPILE) \
+		--constraint requirements/dev.txt --extra browser --output-file requirements/browser.txt pyproject.toml
 
 clean: ## Remove the virtual environment and caches; the data folder stays.
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
@@ -62,3 +64,7 @@ $(VENV)/run.stamp: requirements/run.txt | $(VENV)/bin/python
 $(VENV)/dev.stamp: requirements/dev.txt | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	@touch $@ $(VENV)/run.stamp
+
+$(VENV)/browser.stamp: requirements/browser.txt | $(VENV)/dev.stamp
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/browser.txt
+	@touch $@
