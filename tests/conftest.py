@@ -3,7 +3,11 @@
 from typing import Any
 
 import pytest
-from django.db.backends.postgresql.operations import DatabaseOperations
+from django.db.backends.base.operations import BaseDatabaseOperations
+from django.db.backends.postgresql.base import DatabaseWrapper as PostgreSQL
+from django.db.backends.sqlite3.base import DatabaseWrapper as SQLite
+
+from workflows import append_only
 
 
 @pytest.fixture(autouse=True)
@@ -16,9 +20,13 @@ def fresh_caches() -> None:
     parsed_version.cache_clear()
 
 
-def delete_rows(self: DatabaseOperations, style: Any, tables: Any, **options: Any) -> list[str]:
-    return ["; ".join(f"DELETE FROM {self.quote_name(table)}" for table in tables)]
+def delete_rows(self: BaseDatabaseOperations, style: Any, tables: Any, **options: Any) -> list[str]:
+    grant, withdraw = append_only.permission(self.connection)
+    statements = [grant, *(f"DELETE FROM {self.quote_name(table)}" for table in tables), withdraw]
+    return ["; ".join(statements)] if self.connection.vendor == "postgresql" else statements
 
 
-# Between tests Django truncates all tables, which makes a new file for each and takes 60 times as long.
-DatabaseOperations.sql_flush = delete_rows  # type: ignore[method-assign, assignment]
+# Events are deleted by nobody who has not asked for it. And on PostgreSQL Django truncates all tables between tests,
+# which makes a new file for each and takes 60 times as long.
+PostgreSQL.ops_class.sql_flush = delete_rows  # type: ignore[method-assign]
+SQLite.ops_class.sql_flush = delete_rows  # type: ignore[method-assign]

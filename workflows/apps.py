@@ -3,7 +3,7 @@ from importlib import import_module
 from django.apps import AppConfig
 from django.conf import settings
 from django.db.backends.signals import connection_created
-from django.db.models.signals import pre_migrate
+from django.db.models.signals import post_migrate, pre_migrate
 
 
 class WorkflowsConfig(AppConfig):
@@ -12,9 +12,10 @@ class WorkflowsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from workflows import compaction, system_checks, workers  # noqa: F401  (registers the checks)
+        from workflows import append_only, compaction, system_checks, workers  # noqa: F401  (registers the checks)
 
         pre_migrate.connect(compaction.prepare_new_file, sender=self)
+        post_migrate.connect(append_only.install, sender=self)
         connection_created.connect(workers.name_connection)
 
         # Functions and callables of people's own must be known in every process before a definition names them.

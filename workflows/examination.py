@@ -28,6 +28,7 @@ class Rule(TextChoices):
     LIMITS = "limits", "limits"
     LEFTOVERS = "leftovers", "nothing left over"
     SEAL = "seal", "seals"
+    GUARD = "guard", "the store refuses changes"
 
 
 REMEDIES: dict[str, str] = {
@@ -40,6 +41,7 @@ REMEDIES: dict[str, str] = {
     Rule.LIMITS: "If the limit is new, look again when the steps under way have ended; if not, report it.",
     Rule.LEFTOVERS: "The sweep of `manage.py worker` removes it; start one, and look again.",
     Rule.SEAL: "Events were rewritten, or runs deleted, past the program. Compare with a backup.",
+    Rule.GUARD: "Until then events could be changed past the program; whether they were, the chains tell.",
 }
 
 

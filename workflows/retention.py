@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import CASCADE, Exists, ManyToOneRel, OuterRef, QuerySet
 
-from workflows import audit
+from workflows import append_only, audit
 from workflows.models import Run
 from workflows.states import RUN_ACTIVE, RUN_ENDED
 from workflows.workers import database_now
@@ -56,7 +56,8 @@ def _delete_some(before: datetime) -> int:
     rows = _old(before).select_for_update(skip_locked=True)
     heads = list(rows.values_list("pk", "event_seq", "event_head")[:AT_ONCE])
     if heads:
-        _erase([pk for pk, _, _ in heads])
+        with append_only.deleting():
+            _erase([pk for pk, _, _ in heads])
         audit.record("runs_deleted", actor=ACTOR, subject="", runs=[[str(pk), seq, head] for pk, seq, head in heads])
     return len(heads)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from django.db import transaction
 
-from workflows import audit
+from workflows import append_only, audit
 from workflows.audit import ChainReader, EventRow
 from workflows.examination import Broken, Rule, examined
 from workflows.models import Event, Run
@@ -27,6 +27,7 @@ def verify(
     The callables are told how many runs, and how many of the site's events, were read. Memory grows with the number of
     runs that were deleted after they had been sealed, 400 bytes for each, and with nothing else.
     """
+    yield from (Broken(None, Rule.GUARD, fault) for fault in append_only.lacking())
     rows = Run.objects.only("pk", "event_seq", "event_head")
     yield from examined(rows, _run_chains, on_checked=on_runs)
     yield from _Site(on_events).verify()

@@ -12,6 +12,7 @@ from tests.api.client import Api
 from tests.api.shape import BASE, data_of, refused
 from tests.factories import make_agent
 from tests.workflows.bulk import ended_runs
+from workflows import append_only
 from workflows.models import Run, StepResult
 
 WORKFLOW, AGENT = f"{BASE}/sample/usage", "/api/v1/agents/tester/usage"
@@ -63,7 +64,8 @@ def test_usage_can_be_asked_for_since_a_time(api: Api, address: str, counted: st
 
 def test_where_nothing_was_used_it_is_nothing(api: Api) -> None:
     ended_runs(1, timezone.now())
-    Run.objects.all().delete()
+    with append_only.deleting():
+        Run.objects.all().delete()
     assert data_of(api.get(WORKFLOW)) == {"workflow_id": "sample", "since": None, "runs": 0, **NOTHING}
     assert data_of(api.get(AGENT)) == {"agent": "tester", "since": None, "steps": 0, **NOTHING}
 

@@ -59,6 +59,7 @@ FLOORS: dict[int, list[str]] = {
         "workflows/cached_results.py",
         "workflows/signals.py",
         "workflows/catalog.py",
+        "workflows/append_only.py",
         "workflows/audit.py",
         "workflows/held.py",
         "workflows/changes.py",

@@ -20,7 +20,7 @@ from kolosal.backup import BackupFailed, back_up, restore
 from tests.factories import make_workflow, step
 from tests.stores import empty_store
 from tests.workers.conftest import wait_for
-from workflows import audit, runs
+from workflows import append_only, audit, runs
 from workflows.models import Run, StepResult
 
 Start = Callable[..., subprocess.Popen[bytes]]
@@ -74,6 +74,7 @@ def test_runs_go_on_from_a_backup_that_was_made_while_they_ran(
     with empty_store(tmp_path):
         call_command("restore", str(file))
         before = completed()
+        assert append_only.lacking() == []
         statuses = Counter(Run.objects.values_list("status", flat=True))
         assert (statuses["completed"], statuses["running"], statuses["queued"]) == (2, 3, 1)
         with working(start_worker):
