@@ -2,7 +2,7 @@
 
 from django.contrib import admin
 from django.contrib.admin import action, display
-from django.db import models
+from django.db import models, transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
@@ -49,17 +49,14 @@ class AgentAdmin(FromFileAdmin):
     def disable(self, request: HttpRequest, queryset: QuerySet[Agent]) -> None:
         self._switch(request, queryset, on=False)
 
+    @transaction.atomic
     def _switch(self, request: HttpRequest, queryset: QuerySet[Agent], *, on: bool) -> None:
         changed = list(queryset.exclude(enabled=on))
         for agent in changed:
             agent.enabled = on
-            self.switched(request, agent)
             agent.save(update_fields=["enabled", "updated_at"])
         names = ", ".join(agent.name for agent in changed) or "none"
         self.message_user(request, f"{'Enabled' if on else 'Disabled'}: {names}.")
-
-    def switched(self, request: HttpRequest, agent: Agent) -> None:
-        """Called before an agent is stored enabled or disabled; the workflows' admin records it."""
 
     @display(description="functions")
     def offered(self, agent: Agent) -> str:

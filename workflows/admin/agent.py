@@ -1,18 +1,17 @@
-"""Agents with their load, which only workflows know; switching one on or off goes into the audit trail."""
+"""Agents with their load, which only workflows know."""
 
 from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin import display
-from django.db import transaction
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 
 from agents.admin import AgentAdmin as PlainAgentAdmin
 from agents.models import Agent
-from workflows import audit, metrics
-from workflows.admin.base import actor_of, used
+from workflows import metrics
+from workflows.admin.base import used
 from workflows.models import StepResult
 from workflows.states import StepStatus
 
@@ -34,15 +33,9 @@ class AgentAdmin(PlainAgentAdmin):
         rows: QuerySet[Agent] = super().get_queryset(request)
         return rows.annotate(running=Coalesce(Subquery(counted), 0))
 
-    @transaction.atomic
     def save_model(self, request: HttpRequest, obj: Agent, form: Any, change: bool) -> None:
         if form.changed_data:
-            self.switched(request, obj)
             super().save_model(request, obj, form, change)
-
-    def switched(self, request: HttpRequest, agent: Agent) -> None:
-        type = "agent_enabled" if agent.enabled else "agent_disabled"
-        audit.record(type, actor=actor_of(request.user), subject=agent.name)
 
     @display(description="steps under way", ordering="running")
     def load(self, agent: Agent) -> int:

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
 from knox.models import get_token_model
 
 DEFAULT_DAYS = 365
@@ -28,5 +29,6 @@ class Command(BaseCommand):
         if account is None:
             known = ", ".join(sorted(users.values_list("username", flat=True)[:20])) or "none"
             raise CommandError(f"there is no account {options['user']!r}; known: {known}")
-        _, token = get_token_model().objects.create(user=account, expiry=timedelta(days=options["days"]))
+        with transaction.atomic():  # the token and its event
+            _, token = get_token_model().objects.create(user=account, expiry=timedelta(days=options["days"]))
         self.stdout.write(token)
