@@ -7,7 +7,7 @@ COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-u
 export DJANGO_SETTINGS_MODULE := kolosal.settings
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fix bench crash soak lock clean
+.PHONY: help run test check fix bench crash soak lock vendor clean
 
 help: ## List the commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ lock: $(VENV)/dev.stamp ## Resolve the dependencies anew into requirements/*.txt
 		--constraint requirements/run.txt --extra dev --output-file requirements/dev.txt pyproject.toml
 	$(COMPILE) \
 		--constraint requirements/dev.txt --extra browser --output-file requirements/browser.txt pyproject.toml
+
+vendor: ## Build static/vendor/ anew from vendor/package-lock.json. Needs node.
+	cd vendor && npm ci && npm run build
 
 clean: ## Remove the virtual environment and caches; the data folder stays.
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

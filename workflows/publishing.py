@@ -32,8 +32,10 @@ def locked(workflow_id: str) -> Workflow:
 
 
 @transaction.atomic
-def create(definition: Definition, *, actor: str, note: str = "") -> Workflow:
-    """Store a new workflow as its version 1. Raises `WorkflowExists` if the id is taken."""
+def create(definition: Definition, *, actor: str, note: str = "", source: str = "") -> Workflow:
+    """Store a new workflow as its version 1; ``source`` is its YAML as written. Raises `WorkflowExists` if the id is
+    taken.
+    """
     workflow = Workflow(workflow_id=definition.workflow_id)
     _describe(workflow, definition)
     try:
@@ -43,15 +45,21 @@ def create(definition: Definition, *, actor: str, note: str = "") -> Workflow:
         raise WorkflowExists(
             f"a workflow {definition.workflow_id!r} exists already; PUT changes it, DELETE archives it"
         ) from None
-    _add_version(workflow, definition, 1, actor, note)
+    _add_version(workflow, definition, 1, actor, note, source)
     return workflow
 
 
 @transaction.atomic
 def revise(
-    workflow_id: str, definition: Definition, *, actor: str, note: str = "", expected_version: int | None = None
+    workflow_id: str,
+    definition: Definition,
+    *,
+    actor: str,
+    note: str = "",
+    source: str = "",
+    expected_version: int | None = None,
 ) -> Workflow:
-    """Store a new version, unless nothing changed.
+    """Store a new version, unless nothing changed: neither what it means nor, where it is given, its YAML as written.
 
     Raises `WorkflowNotFound`, and `VersionConflict` if the current version is not ``expected_version``.
     """
@@ -62,10 +70,11 @@ def revise(
         raise VersionConflict(
             f"workflow {workflow_id!r} is at version {newest.number}, not {expected_version}: read it again first"
         )
-    if checksum(definition) != newest.checksum:
+    rewritten = source and source != newest.source
+    if rewritten or checksum(definition) != newest.checksum:
         workflow.workflow_id = definition.workflow_id
         _describe(workflow, definition)
-        _add_version(workflow, definition, newest.number + 1, actor, note)
+        _add_version(workflow, definition, newest.number + 1, actor, note, source)
     return workflow
 
 
@@ -115,11 +124,12 @@ def _describe(workflow: Workflow, definition: Definition) -> None:
     workflow.concurrency_limit = definition.concurrency.limit if definition.concurrency else None
 
 
-def _add_version(workflow: Workflow, definition: Definition, number: int, actor: str, note: str) -> None:
+def _add_version(workflow: Workflow, definition: Definition, number: int, actor: str, note: str, source: str) -> None:
     version = WorkflowVersion.objects.create(
         workflow=workflow,
         number=number,
         definition=to_dict(definition),
+        source=source,
         checksum=checksum(definition),
         author=actor,
         note=note,

@@ -1,14 +1,16 @@
 """Making and editing a workflow in the admin's form."""
 
+import json
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
 from tests.admin.factories import signed_in, step, sync_agents, workflow
 from workflows import publishing
-from workflows.models import Event, Workflow
+from workflows.models import Draft, Event, Workflow
 
 pytestmark = pytest.mark.django_db
 
@@ -37,10 +39,11 @@ def change(workflow: Workflow) -> str:
 def sent_again(client: Client, workflow: Workflow, **fields: Any) -> dict[str, Any]:
     """The form as the page shows it, with these fields changed: what a browser sends after an edit."""
     shown = client.get(change(workflow)).context["editor"]
-    sent: dict[str, Any] = {field.html_name: field.value() for field in shown.form}
-    for bound in shown.steps.forms:
+    sent: dict[str, Any] = {field.html_name: field.value() for field in (*shown.save, *shown.forms.form)}
+    sent["written"] = shown.forms.written_text
+    for bound in shown.forms.steps.forms:
         sent |= {field.html_name: field.value() for field in bound}
-    sent |= {field.html_name: field.value() for field in shown.steps.management_form}
+    sent |= {field.html_name: field.value() for field in shown.forms.steps.management_form}
     return {key: value for key, value in (sent | fields).items() if value is not None and value is not False}
 
 
@@ -73,8 +76,8 @@ def test_every_problem_stands_at_its_field(editor: Client) -> None:
     answer = editor.post(ADD, form(*rows, max_execution_time_seconds="0", global_context="just text"))
     shown = answer.context["editor"]
     assert not Workflow.objects.exists()
-    assert set(shown.form.errors) == {"max_execution_time_seconds", "global_context"}
-    first, second, third = (row.errors for row in shown.steps.forms)
+    assert set(shown.forms.form.errors) == {"max_execution_time_seconds", "global_context"}
+    first, second, third = (row.errors for row in shown.forms.steps.forms)
     assert set(first) == {"agent_id", "max_retries"}
     assert "content_creator" in str(first["agent_id"])
     assert set(second) == {"step_id", "function_name", "precondition"}
@@ -84,7 +87,7 @@ def test_every_problem_stands_at_its_field(editor: Client) -> None:
 
 def test_a_bad_other_field_is_said_at_the_row(editor: Client) -> None:
     answer = editor.post(ADD, form(ECHO | {"other": "retry: {multiplier: many}\nmax_retrys: 3"}))
-    said = str(answer.context["editor"].steps.forms[0].errors["other"])
+    said = str(answer.context["editor"].forms.steps.forms[0].errors["other"])
     assert "retry.multiplier" in said
     assert "max_retries" in said
 
@@ -102,7 +105,7 @@ def test_steps_are_stored_in_the_order_of_their_positions_without_removed_ones(e
 def test_a_taken_id_is_said_at_the_id(editor: Client) -> None:
     workflow()
     answer = editor.post(ADD, form(ECHO))
-    assert set(answer.context["editor"].form.errors) == {"workflow_id"}
+    assert answer.context["editor"].save.non_field_errors() == ["A workflow of that id exists already."]
 
 
 RICH = {
@@ -192,7 +195,7 @@ def with_blocks() -> Workflow:
 def test_a_form_of_blocks_that_nobody_touched_makes_no_version(editor: Client) -> None:
     stored = with_blocks()
     page = editor.get(change(stored))
-    rows = page.context["editor"].steps.forms
+    rows = page.context["editor"].forms.steps.forms
     assert [row.block for row in rows] == [
         "", "if", "switch", "for_each", "while", "parallel", "workflow", "wait", "approval", "wait_for"
     ]  # fmt: skip
@@ -234,7 +237,7 @@ def test_problems_inside_a_block_are_said_at_its_row(editor: Client) -> None:
     ]
     shown = editor.post(ADD, form(*rows)).context["editor"]
     assert not Workflow.objects.exists()
-    loop, gate, two, slow = (row.errors for row in shown.steps.forms)
+    loop, gate, two, slow = (row.errors for row in shown.forms.steps.forms)
     assert "for_each: " in str(loop["other"])
     assert "steps[0].agent_id: there is no agent" in str(loop["other"]).replace("&quot;", '"')
     assert "then[1]: this must be an object" in str(gate["other"])
@@ -248,7 +251,7 @@ def test_a_change_of_somebody_else_is_not_overwritten(editor: Client) -> None:
     editor.post(change(stored), sent_again(editor, stored, workflow_name="Theirs"))
     answer = editor.post(change(stored), mine)
     assert answer.status_code == 200
-    assert "Somebody stored another version" in answer.content.decode()
+    assert "stored version" in answer.content.decode()
     assert publishing.current("article").name == "Theirs"
 
 
@@ -271,3 +274,146 @@ def test_who_may_only_look_gets_the_definition_and_no_form() -> None:
 def test_an_unknown_workflow_is_not_found(editor: Client) -> None:
     assert editor.get("/admin/workflows/workflow/999/change/").status_code == 404
     assert editor.get("/admin/workflows/workflow/x/change/").status_code == 404
+
+
+TEXT = """\
+# What it is for.
+workflow_id: article
+steps:
+  - step_id: write  # the first
+    function_name: echo
+    agent_id: content_creator
+"""
+LOOK = "/admin/workflows/workflow/look/"
+
+
+def as_text(text: str, **fields: Any) -> dict[str, Any]:
+    return {"view": "yaml", "text": text} | fields
+
+
+def drawn(definition: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    return {"view": "designer", "definition": json.dumps(definition)} | fields
+
+
+def test_text_keeps_its_comments_and_the_order_of_its_keys(editor: Client) -> None:
+    editor.post(ADD, as_text(TEXT.replace("\n", "\r\n")))
+    stored = publishing.current("article")
+    assert stored.current.source == TEXT
+    assert editor.get(change(stored)).context["editor"].text == TEXT
+    rewritten = TEXT.replace("the first", "the only one")
+    editor.post(change(stored), as_text(rewritten, version="1"))
+    current = publishing.current("article").current
+    assert (current.number, current.source) == (2, rewritten)
+
+
+def test_the_views_store_one_definition(editor: Client) -> None:
+    definition = {"workflow_id": "article", "steps": [ECHO]}
+    checksums = set()
+    for sent in (as_text(TEXT), drawn(definition), form(ECHO)):
+        editor.post(ADD, sent)
+        checksums.add(publishing.current("article").current.checksum)
+        publishing.archive("article", actor="tests")
+    assert len(checksums) == 1
+
+
+def test_text_that_is_wrong_is_shown_again_with_the_place(editor: Client) -> None:
+    answer = editor.post(ADD, as_text(TEXT.replace("content_creator", "nobody")))
+    assert answer.context["editor"].text.count("nobody") == 1
+    [problem] = answer.context["editor"].problems
+    assert (problem.line, problem.code) == (6, "agent_not_found")
+    assert "line 6, column 15" in answer.content.decode()
+    unreadable = editor.post(ADD, as_text("steps: [1"))
+    assert unreadable.context["editor"].text == "steps: [1"
+    assert not Workflow.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "sent", [as_text(TEXT.replace("article", "other")), drawn({"workflow_id": "other", "steps": [ECHO]})]
+)
+def test_no_view_changes_the_id_of_a_stored_workflow(editor: Client, sent: dict[str, Any]) -> None:
+    stored = workflow()
+    answer = editor.post(change(stored), sent | {"version": "1"})
+    assert [problem.code for problem in answer.context["editor"].problems] == ["id_changed"]
+    assert publishing.current("article").current.number == 1
+
+
+def test_a_drawing_keeps_what_a_browser_would_change(editor: Client) -> None:
+    stored = workflow(step(parameters={"message": "x", "weight": 1.0, "10": 1}))
+    definition = stored.definition
+    sent = json.loads(json.dumps(definition).replace("1.0", "1")) | {"description": "new"}
+    editor.post(change(stored), drawn(sent, written=json.dumps(definition), version="1"))
+    kept = publishing.current("article").definition["steps"][0]["parameters"]
+    assert json.dumps(kept) == json.dumps({"message": "x", "weight": 1.0, "10": 1})
+
+
+def test_looking_tells_problems_and_stores_nothing(editor: Client) -> None:
+    found = editor.post(LOOK, as_text(TEXT.replace("echo", "ecko"))).json()
+    assert [(problem["line"], problem["code"]) for problem in found["problems"]] == [(5, "function_not_found")]
+    assert found["definition"]["steps"][0]["function_name"] == "ecko"
+    assert editor.post(LOOK, as_text("[")).json()["definition"] is None
+    at = editor.post(LOOK, as_text(TEXT + "  - step_id: next", at='["steps", 1]')).json()
+    assert "steps.write.result" in at["reach"]
+    assert (
+        editor.post(LOOK, form(ECHO | {"parameters": "a: [1"})).json()["problems"][0]["path"] == "steps[0].parameters"
+    )
+    assert editor.post(LOOK, as_text("a: 9007199254740993")).json()["beyond"] == "a"
+    assert not Workflow.objects.exists()
+
+
+def test_only_who_may_edit_may_look() -> None:
+    client = signed_in("workflows.view_workflow")
+    assert client.post(LOOK, as_text(TEXT)).status_code == 403
+    assert client.post("/admin/workflows/workflow/forms/", drawn({})).status_code == 403
+
+
+@pytest.mark.parametrize("definition", [{"workflow_id": "w", "steps": [ECHO]}, {}, {"steps": 1}, {"steps": [1]}, [], 1])
+def test_forms_are_drawn_of_anything(editor: Client, definition: Any) -> None:
+    answer = editor.post("/admin/workflows/workflow/forms/", drawn(definition))
+    assert answer.status_code == 200
+    assert "data-step-template" in answer.content.decode()
+
+
+def test_a_draft_is_kept_as_it_is_and_is_no_version(editor: Client) -> None:
+    stored = workflow()
+    answer = editor.post(change(stored), as_text("broken: [1", version="1", _draft="1"))
+    page = editor.get(answer.url)
+    assert page.context["editor"].text == "broken: [1"
+    assert publishing.current("article").current.number == 1
+    editor.post(answer.url, as_text("broken: [2", version="1", draft=str(page.context["editor"].draft), _draft="1"))
+    [draft] = Draft.objects.all()
+    assert draft.sent["text"] == "broken: [2"
+    assert f"?draft={draft.pk}" in editor.get(change(stored)).content.decode()
+
+
+def test_a_draft_ends_when_it_is_stored_or_discarded(editor: Client) -> None:
+    stored = workflow()
+    for end in ({"text": TEXT}, {"text": "x", "_discard": "1"}):
+        editor.post(change(stored), as_text("x", version="1", _draft="1"))
+        draft = Draft.objects.get()
+        editor.post(change(stored), {"view": "yaml", "version": "1", "draft": str(draft.pk)} | end)
+        assert not Draft.objects.exists()
+    assert publishing.current("article").current.number == 2
+
+
+def test_a_draft_is_its_owners_alone(editor: Client) -> None:
+    stored = workflow()
+    editor.post(change(stored), as_text("secret plans", version="1", _draft="1"))
+    other = User.objects.create(username="other", is_staff=True, is_superuser=True)
+    editor.force_login(other)
+    draft = Draft.objects.get()
+    shown = editor.get(f"{change(stored)}?draft={draft.pk}")
+    assert "secret plans" not in shown.content.decode()
+    editor.post(change(stored), as_text("x", version="1", draft=str(draft.pk), _discard="1"))
+    assert Draft.objects.get() == draft
+
+
+def test_what_somebody_stored_meanwhile_is_shown_and_can_be_stored_over(editor: Client) -> None:
+    stored = workflow()
+    mine = as_text(TEXT + "description: mine\n", version="1")
+    editor.post(change(stored), as_text(TEXT + "description: theirs\n", version="1", note="a note"))
+    refused = editor.post(change(stored), mine)
+    assert [(row.what, row.before, row.after) for row in refused.context["rows"]] == [("description", "theirs", "mine")]
+    assert "a note" in refused.content.decode()
+    editor.post(change(stored), mine | {"over": "2"})
+    assert publishing.current("article").description == "mine"
+    assert publishing.current("article").current.number == 3

@@ -596,3 +596,8 @@ def test_the_json_schema_refuses_what_the_checks_refuse(good, bad):
 def test_the_json_schema_accepts_any_nest_of_blocks(steps):
     assert VALIDATOR.is_valid(workflow(*steps))
     assert not VALIDATOR.is_valid(workflow(*steps, {"step_id": "b", "if": "true", "wait": {"seconds": 1}}))
+
+
+def test_a_step_may_have_a_key_without_a_name() -> None:
+    checked = check(read_object({"workflow_id": "w", "steps": [{"step_id": "a", "": {"x": []}}]}))
+    assert any(problem.path.startswith("steps[0]") for problem in checked.problems)

@@ -115,6 +115,7 @@ FLOORS: dict[int, list[str]] = {
         "workflows/approvals.py",
         "workflows/start_keys.py",
         "workflows/publishing.py",
+        "workflows/drafts.py",
         "workflows/templates.py",
         "workflows/template_batches.py",
         "workflows/inprocess.py",

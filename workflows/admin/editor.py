@@ -1,91 +1,80 @@
-"""The page on which a workflow is made and edited: forms, the definition's own checks, a new version."""
+"""The page on which a workflow is made and edited: three views of one definition, its checks, a new version."""
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import messages
 from django.contrib.admin import ModelAdmin
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse, QueryDict
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from agents.catalog import agents, functions_of
-from agents.functions import registry
-from workflows import metrics, publishing
+from workflows import drafts, metrics, publishing
 from workflows.admin.base import actor_of, used
-from workflows.admin.draft import definition_of, place, step_values, workflow_values
-from workflows.admin.forms import Choices, StepForm, StepForms, WorkflowForm
-from workflows.catalog import Catalog
-from workflows.definitions import Checked, Definition, Problem, check, read_object, to_yaml
-from workflows.errors import DefinitionError, VersionConflict, WorkflowError, WorkflowExists
-from workflows.models import Workflow
+from workflows.admin.form_view import FormView
+from workflows.admin.forms import VIEWS, SaveForm
+from workflows.admin.palette import palette
+from workflows.admin.submission import Submission, submission
+from workflows.admin.versions import rows_of
+from workflows.definitions import Definition, Problem, compare, yaml_text
+from workflows.definitions.numbers import beyond_a_browser
+from workflows.definitions.offering import in_reach
+from workflows.definitions.problems import Path, written
+from workflows.errors import VersionConflict, WorkflowExists
+from workflows.models import Draft, Workflow, WorkflowVersion
 
 WARNINGS_SHOWN = 5
 VERSIONS_SHOWN = 30
+NOT_KEPT = frozenset({"csrfmiddlewaretoken", "draft", "_draft"})
 
 
 @dataclass(slots=True)
 class Editor:
-    """The forms of one workflow, bound to what was sent, if anything was."""
+    """What the page shows of one definition."""
 
-    workflow: Workflow | None
-    form: WorkflowForm
-    steps: Any  # a formset of StepForm
+    save: SaveForm
+    forms: FormView
+    view: str
+    value: Any
+    text: str
+    problems: list[Problem]
 
     @classmethod
-    def of(cls, request: HttpRequest, workflow: Workflow | None) -> "Editor":
-        written = workflow.definition if workflow else {"steps": [{}]}
-        sent = request.POST if request.method == "POST" else None
-        version = workflow.current.number if workflow and workflow.current else None
-        form = WorkflowForm(sent, initial=workflow_values(written) | {"version": version})
-        if workflow:
-            form.fields["workflow_id"].disabled = True
-        steps = StepForms(
-            sent,
-            prefix="steps",
-            initial=step_values(written["steps"]) if workflow else [{"position": 1}],
-            form_kwargs={"agents": _agent_choices(), "functions": _function_choices()},
-        )
-        return cls(workflow, form, steps)
+    def opened(cls, workflow: Workflow | None, draft: Draft | None) -> "Editor":
+        """On what is stored, or on a draft of it."""
+        if draft:
+            sent = _fields(draft)
+            return cls.sent_again(SaveForm(sent), submission(sent, _id(workflow)), workflow)
+        current = workflow.current if workflow else None
+        value = current.definition if current else {}
+        text = (current.source or yaml_text(value)) if current else ""
+        save = SaveForm(initial={"version": current.number if current else None, "text": text})
+        return cls(save, FormView.of(value, new=workflow is None), "", value, text, [])
 
-    def rows(self) -> list[StepForm]:
-        """The steps that stay, in the order that their positions give."""
-        kept = [row for row in self.steps.forms if not row.cleaned_data.get("remove")]
-        return sorted(kept, key=lambda row: row.cleaned_data.get("position") or float("inf"))
+    @classmethod
+    def sent_again(cls, save: SaveForm, sent: Submission, workflow: Workflow | None) -> "Editor":
+        """On what was sent and not stored."""
+        value = sent.value if isinstance(sent.value, dict) else {}
+        forms = sent.forms or FormView.of(value, new=workflow is None)
+        return cls(save, forms, sent.view, sent.value, sent.text, sent.problems)
 
-    def save(self, actor: str) -> tuple[Workflow, list[Problem]] | None:
-        """Store what was sent. None where something is wrong with it, which then stands at its field."""
-        readable = [self.form.is_valid(), self.steps.is_valid()]
-        rows = self.rows()
-        try:
-            checked = check(read_object(definition_of(self._written(), self.form, rows)), Catalog())
-        except DefinitionError as error:  # too deep or too large to be looked at
-            checked = Checked(None, error.problems, [])
-        place([p for p in checked.problems if not _said_already(p, self.form, rows)], self.form, rows)
-        if checked.definition is None or not all(readable):
-            return None
-        try:
-            return self._store(checked.definition, actor), checked.warnings
-        except (WorkflowExists, VersionConflict) as error:
-            self.form.add_error("workflow_id" if isinstance(error, WorkflowExists) else None, _advice(error))
-            return None
+    @property
+    def draft(self) -> int | None:
+        """The number of the draft that is open."""
+        return int(self.save["draft"].value() or 0) or None
 
-    def _written(self) -> dict[str, Any]:
-        """The version that the form was made from, which need not be the current one any more."""
-        if self.workflow is None:
-            return {}
-        number: int = self.form.cleaned_data.get("version") or 0
-        version = self.workflow.versions.filter(number=number).first()
-        return version.definition if version else self.workflow.definition
+    def state(self) -> dict[str, Any]:
+        """What the page's script begins with."""
+        refused = self.view != "" and self.draft is None
+        return {"view": self.view, "text": self.text, "refused": refused} | described(self.value, self.problems)
 
-    def _store(self, definition: Definition, actor: str) -> Workflow:
-        note = self.form.cleaned_data["note"]
-        if self.workflow is None:
-            return publishing.create(definition, actor=actor, note=note)
-        version = self.form.cleaned_data["version"]
-        return publishing.revise(
-            self.workflow.workflow_id, definition, actor=actor, note=note, expected_version=version
-        )
+
+def described(value: Any, problems: list[Problem]) -> dict[str, Any]:
+    """`{definition, problems, beyond?}`; ``beyond`` is the place of a number that a browser would change."""
+    beyond = beyond_a_browser(value)
+    answer = {"definition": value, "problems": [problem.to_json() for problem in problems]}
+    return answer if beyond is None else answer | {"beyond": written(beyond)}
 
 
 def edit(
@@ -96,30 +85,92 @@ def edit(
     may_save: bool,
     may_run: bool,
 ) -> HttpResponse:
-    """Show the forms; store what was sent, or show it again with every problem at its place."""
-    editor = Editor.of(request, workflow)
-    if request.method == "POST" and may_save and (saved := editor.save(actor_of(request.user))):
-        return _stored(request, *saved)
+    """Show the views; store what was sent, or show it again with every problem at its place."""
+    theirs = None
+    if request.method == "POST" and may_save:
+        sent, save = submission(request.POST, _id(workflow)), SaveForm(request.POST)
+        try:
+            if answer := _carried_out(request, workflow, save, sent):
+                return answer
+        except WorkflowExists:
+            save.add_error(None, "A workflow of that id exists already.")
+        except VersionConflict:
+            theirs = _current(workflow)
+        editor = Editor.sent_again(save, sent, workflow)
+    else:
+        editor = Editor.opened(workflow, drafts.find(request.user, workflow, request.GET.get("draft")))
     context = {
         **model_admin.admin_site.each_context(request),
         "title": workflow.name if workflow else "New workflow",
         "opts": model_admin.opts,
         "workflow": workflow,
         "editor": editor,
+        "theirs": theirs,
+        "earlier": f"Version {theirs.number}" if theirs else "",
+        "rows": rows_of(compare(theirs.definition, editor.value)) if theirs else [],
+        "views": VIEWS.items(),
         "refused": request.method == "POST",
         "may_save": may_save,
         "may_run": may_run and workflow is not None and workflow.archived_at is None,
-        "yaml": to_yaml(workflow.current.parsed) if workflow and workflow.current else "",
         "used": _used(workflow) if workflow and request.user.has_perm("workflows.view_run") else "",
-        "versions": workflow.versions.defer("definition")[:VERSIONS_SHOWN] if workflow else [],
-        "functions": _function_help(),
-        "offers": {spec.name: sorted(functions_of(spec)) for spec in agents()},
+        "versions": workflow.versions.defer("definition", "source")[:VERSIONS_SHOWN] if workflow else [],
+        "drafts": drafts.of(request.user, workflow) if may_save else [],
+        "palette": palette(),
     }
     return TemplateResponse(request, "admin/workflows/workflow/edit.html", context)
 
 
-def _used(workflow: Workflow) -> str:
-    return used(metrics.workflow_usage(workflow), "runs")
+def look(request: HttpRequest) -> HttpResponse:
+    """What is wrong with what was sent, as `{definition, text, problems, beyond?, reach?}`; stores nothing.
+
+    ``reach`` is what expressions can name at the place ``at``, a path as a JSON list.
+    """
+    sent = submission(request.POST, request.POST.get("stored_as", ""))
+    answer = {"text": sent.text} | described(sent.value, sent.problems)
+    if at := _path(request.POST.get("at", "")):
+        answer["reach"] = in_reach(sent.value, at)
+    return JsonResponse(answer)
+
+
+def forms(request: HttpRequest) -> HttpResponse:
+    """The view of forms over the definition that was sent."""
+    stored_as = request.POST.get("stored_as", "")
+    shown = FormView.of(submission(request.POST, stored_as).value, new=not stored_as)
+    return TemplateResponse(request, "admin/workflows/workflow/forms.html", {"forms": shown})
+
+
+def _carried_out(
+    request: HttpRequest, workflow: Workflow | None, save: SaveForm, sent: Submission
+) -> HttpResponse | None:
+    """Keep or store what was sent; None where something is wrong with it."""
+    if not save.is_valid():
+        return None
+    number = save.cleaned_data["draft"]
+    if "_draft" in request.POST:
+        return _kept(request, workflow, sent, number)
+    if "_discard" in request.POST:
+        return _discarded(request, workflow, number)
+    if sent.definition is None:
+        return None
+    stored = _store(workflow, sent.definition, sent.source, save, actor_of(request.user))
+    if draft := drafts.find(request.user, workflow, number):
+        draft.delete()
+    return _stored(request, stored, sent.checked.warnings)
+
+
+def _store(workflow: Workflow | None, definition: Definition, source: str, save: SaveForm, actor: str) -> Workflow:
+    note = save.cleaned_data["note"]
+    version = save.cleaned_data["over"] or save.cleaned_data["version"]
+    if workflow is None:
+        return publishing.create(definition, actor=actor, note=note, source=source)
+    return publishing.revise(
+        workflow.workflow_id,
+        definition,
+        actor=actor,
+        note=note,
+        source=source,
+        expected_version=version,
+    )
 
 
 def _stored(request: HttpRequest, workflow: Workflow, warnings: list[Problem]) -> HttpResponse:
@@ -131,54 +182,52 @@ def _stored(request: HttpRequest, workflow: Workflow, warnings: list[Problem]) -
     return HttpResponseRedirect(reverse(f"admin:workflows_workflow_{page}", args=[workflow.pk]))
 
 
-def _said_already(problem: Problem, form: WorkflowForm, rows: list[StepForm]) -> bool:
-    """Whether the field could not even be read: then what the checks say of its old value would mislead."""
-    forms = {"": form} | {f"steps[{index}].": row for index, row in enumerate(rows)}
-    return any(problem.path.startswith(f"{start}{field}") for start, each in forms.items() for field in each.errors)
+def _kept(request: HttpRequest, workflow: Workflow | None, sent: Submission, number: int | None) -> HttpResponse:
+    value = sent.value if isinstance(sent.value, dict) else {}
+    title = str(value.get("workflow_id") or _id(workflow))
+    fields = {key: str(text) for key, text in request.POST.items() if key not in NOT_KEPT}
+    draft = drafts.keep(request.user, workflow, title, fields, number)
+    messages.success(request, "The draft is kept. It is no version yet: nothing runs with it.")
+    return HttpResponseRedirect(f"{_page(workflow)}?draft={draft.pk}")
 
 
-def _advice(error: WorkflowError) -> str:
-    if isinstance(error, VersionConflict):
-        return "Somebody stored another version meanwhile. Open the page again and repeat your change there."
-    return "A workflow of that id exists already."
+def _discarded(request: HttpRequest, workflow: Workflow | None, number: int | None) -> HttpResponse:
+    if draft := drafts.find(request.user, workflow, number):
+        draft.delete()
+        messages.success(request, "The draft is discarded.")
+    return HttpResponseRedirect(_page(workflow))
 
 
-def _agent_choices() -> Choices:
-    return [(spec.name, f"{spec.name}: {spec.role or spec.type}"[:80]) for spec in agents()]
+def _id(workflow: Workflow | None) -> str:
+    return workflow.workflow_id if workflow else ""
 
 
-def _function_choices() -> Choices:
-    return [(name, name) for name in Catalog().function_names()]
+def _page(workflow: Workflow | None) -> str:
+    if workflow is None:
+        return reverse("admin:workflows_workflow_add")
+    return reverse("admin:workflows_workflow_change", args=[workflow.pk])
 
 
-def _function_help() -> dict[str, Any]:
-    """For each function what it does and its parameters: [name, type, default or "required", meaning]."""
-    known: dict[str, Any] = {}
-    for function in registry.all_functions():
-        parameters = _parameters(function.parameters.model_json_schema())
-        entry = {"about": function.description, "parameters": parameters}
-        known |= dict.fromkeys((function.name, *function.aliases), entry)
-    return known
+def _fields(draft: Draft) -> QueryDict:
+    fields = QueryDict(mutable=True)
+    fields.update(draft.sent)
+    fields["draft"] = str(draft.pk)
+    return fields
 
 
-def _parameters(schema: dict[str, Any]) -> list[list[str]]:
-    required = schema.get("required", [])
-    return [
-        [name, _type(field), _default(field, name in required), field.get("description", "")]
-        for name, field in schema.get("properties", {}).items()
-    ]
+def _current(workflow: Workflow | None) -> WorkflowVersion | None:
+    """The version that somebody else stored meanwhile."""
+    return WorkflowVersion.objects.filter(workflow=workflow).first()
 
 
-def _type(field: dict[str, Any]) -> str:
-    if "enum" in field:
-        return " | ".join(map(str, field["enum"]))
-    if "anyOf" in field:
-        return " or ".join(_type(part) for part in field["anyOf"] if part.get("type") != "null")
-    return str(field.get("type", "any"))
+def _path(text: str) -> Path:
+    try:
+        parts = json.loads(text or "[]")
+    except ValueError:
+        return ()
+    fits = isinstance(parts, list) and all(isinstance(part, str | int) for part in parts)
+    return tuple(parts) if fits else ()
 
 
-def _default(field: dict[str, Any], required: bool) -> str:
-    if required:
-        return "required"
-    default = field.get("default")
-    return "" if default in (None, "", [], {}) else str(default)
+def _used(workflow: Workflow) -> str:
+    return used(metrics.workflow_usage(workflow), "runs")

@@ -10,6 +10,8 @@ from workflows.definitions.models import BLOCKS
 from workflows.models import Run
 
 Choices = list[tuple[str, str]]
+VIEWS = {"designer": "Designer", "yaml": "YAML", "form": "Form"}
+"""The views of the editor, by the names that they are sent under."""
 
 
 def _help(model: type[Definition] | type[FunctionStep], field: str) -> str:
@@ -24,7 +26,6 @@ def _lines(rows: int, **attrs: Any) -> forms.Textarea:
 class WorkflowForm(forms.Form):
     """What holds for the whole workflow. What is right is decided by ``definitions.check``, not here."""
 
-    version = forms.IntegerField(required=False, widget=forms.HiddenInput)
     workflow_id = forms.CharField(required=False, label="Id", help_text=_help(Definition, "workflow_id"))
     workflow_name = forms.CharField(required=False, label="Name", help_text=_help(Definition, "workflow_name"))
     description = forms.CharField(required=False, widget=_lines(2), help_text=_help(Definition, "description"))
@@ -42,14 +43,30 @@ class WorkflowForm(forms.Form):
         label="Other fields",
         help_text="YAML or JSON: default_llm, retry, concurrency, save_intermediate_results, metadata.",
     )
-    note = forms.CharField(required=False, label="Note", help_text="What this version changes.")
 
     def clean_tags(self) -> list[str]:
         return [tag.strip() for tag in self.cleaned_data["tags"].split(",") if tag.strip()]
 
 
+class SaveForm(forms.Form):
+    """What is sent whichever view is open: which one, and what it was made from.
+
+    ``written`` is the definition that the form's fields were made from, as JSON: keys that have no field are kept from
+    it. ``version`` is the number of the current version when the page was made.
+    """
+
+    view = forms.ChoiceField(required=False, choices=list(VIEWS.items()), widget=forms.HiddenInput)
+    version = forms.IntegerField(required=False, widget=forms.HiddenInput)
+    written = forms.CharField(required=False, strip=False, widget=forms.HiddenInput)
+    definition = forms.CharField(required=False, strip=False, widget=forms.HiddenInput)
+    text = forms.CharField(required=False, strip=False, label="YAML", widget=_lines(24))
+    draft = forms.IntegerField(required=False, widget=forms.HiddenInput)
+    over = forms.IntegerField(required=False, widget=forms.HiddenInput)  # the version that theirs is stored over
+    note = forms.CharField(required=False, max_length=1000, label="Note", help_text="What this version changes.")
+
+
 class StepForm(forms.Form):
-    """One step. ``origin`` is its index in the version that the form was made from, -1 for a new one."""
+    """One step. ``origin`` is its index in the definition that the form was made from, -1 for a new one."""
 
     origin = forms.IntegerField(initial=-1, widget=forms.HiddenInput(attrs={"data-origin": ""}))
     position = forms.FloatField(

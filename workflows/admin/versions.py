@@ -104,6 +104,8 @@ class WorkflowVersions(ModelAdmin):  # type: ignore[misc]
             "workflow": after.workflow,
             "before": before,
             "after": after,
+            "earlier": f"Version {before.number}",
+            "later": f"Version {after.number}",
             "rows": rows_of(compare(before.definition, after.definition)),
             **more,
         }

@@ -1,5 +1,6 @@
 """Workflows: the list, the editor's addresses, running, archiving; and the rows of versions and steps."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin, messages
@@ -10,10 +11,11 @@ from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
+from django.views.decorators.http import require_POST
 
 from workflows import publishing, runs
 from workflows.admin.base import ReadOnlyAdmin, actor_of, badge, readable
-from workflows.admin.editor import edit
+from workflows.admin.editor import edit, forms, look
 from workflows.admin.start import start
 from workflows.admin.versions import WorkflowVersions
 from workflows.definitions import to_yaml
@@ -59,6 +61,8 @@ class WorkflowAdmin(WorkflowVersions):
         view = self.admin_site.admin_view
         return [
             path("run/", view(self.run_view), name="workflows_workflow_run_selected"),
+            path("look/", view(self.editing(look)), name="workflows_workflow_look"),
+            path("forms/", view(self.editing(forms)), name="workflows_workflow_forms"),
             path("<int:workflow>/run/", view(self.run_view), name="workflows_workflow_run"),
             *super().get_urls(),
         ]
@@ -92,6 +96,17 @@ class WorkflowAdmin(WorkflowVersions):
         if request.method == "POST" and not may_save:
             raise PermissionDenied
         return edit(request, self, workflow, may_save=may_save, may_run=self.has_run_permission(request))
+
+    def editing(self, view: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+        """A view that the editor's script posts to."""
+
+        @require_POST
+        def allowed(request: HttpRequest) -> HttpResponse:
+            if not (self.has_add_permission(request) or self.has_change_permission(request)):
+                raise PermissionDenied
+            return view(request)
+
+        return allowed
 
     def run_view(self, request: HttpRequest, workflow: int | None = None) -> HttpResponse:
         if not self.has_run_permission(request):

@@ -34,7 +34,8 @@ def kind_of(step: Written) -> str:
 def branches(step: Written) -> Iterator[tuple[Path, Any]]:
     """Where lists of steps stand in a block, as paths below it, and what stands there, a list or not."""
     kind = kind_of(step)
-    named = step.get(NAMED.get(kind, ""))
+    holder = NAMED.get(kind)
+    named = step.get(holder) if holder else None
     for name, steps in named.items() if isinstance(named, dict) else ():
         yield (NAMED[kind], name), steps
     for key in LISTS.get(kind, ()):

@@ -1,4 +1,5 @@
 from workflows.models.cached import CachedResult
+from workflows.models.draft import Draft
 from workflows.models.event import Event, SiteChain, StreamText
 from workflows.models.run import Run, StartKey, StepResult, new_run_id
 from workflows.models.template import Template, TemplateBatch, TemplateBatchRow
@@ -8,6 +9,7 @@ from workflows.models.workflow import Step, Workflow, WorkflowVersion
 __all__ = [
     "AgentShare",
     "CachedResult",
+    "Draft",
     "Event",
     "Run",
     "RunRequest",

@@ -75,6 +75,8 @@ class WorkflowVersion(models.Model):
     workflow = models.ForeignKey(Workflow, on_delete=models.CASCADE, related_name="versions")
     number = models.PositiveIntegerField()
     definition = JSONText()
+    # The YAML as somebody wrote it, with its comments; empty where it was not written as YAML in the editor.
+    source = models.TextField(blank=True, db_default="", default="")
     checksum = models.CharField(max_length=64)
     author = models.CharField(max_length=200)
     note = models.TextField(blank=True, default="")

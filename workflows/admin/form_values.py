@@ -101,7 +101,7 @@ def place(problems: Sequence[Problem], form: WorkflowForm, rows: Sequence[StepFo
 def _show(target: forms.Form, path: str, problem: Problem) -> None:
     found = FIRST_KEY.match(path)
     key, rest = (found[1], found[2]) if found else ("", "")
-    if key in target.fields and key not in {"other", "origin", "position", "remove", "version", "note"}:
+    if key in target.fields and key not in {"other", "origin", "position", "remove"}:
         message = f"{rest.rstrip(']')}: {problem.message}" if rest else problem.message
         target.add_error(key, message)
     elif key and (key != "steps" or isinstance(target, StepForm)):
