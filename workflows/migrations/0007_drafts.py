@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('workflows', '0005_blocks'),
+        ('workflows', '0006_event_indexes'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
