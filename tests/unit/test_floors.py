@@ -125,6 +125,7 @@ FLOORS: dict[int, list[str]] = {
         "workflows/invariants.py",
         "workflows/verification.py",
         "workflows/seals.py",
+        "workflows/trail.py",
         "workflows/retention.py",
         "workflows/compaction.py",
     ],

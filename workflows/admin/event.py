@@ -1,58 +1,183 @@
 """The audit trail, read-only for everyone."""
 
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.contrib.admin import display
-from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils.html import format_html
+from django.utils.http import urlencode
 
+from workflows import trail
 from workflows.admin.base import ReadOnlyAdmin, readable
+from workflows.admin.event_words import told
 from workflows.admin.search import ids_beginning_with
-from workflows.models import Event, SiteChain, StreamText
+from workflows.audit import ChainReader, stored
+from workflows.models import Event, Run, SiteChain, StreamText, WorkflowVersion
+
+RUNS_OF_A_PREFIX = 100
+KEYS = ("before", "after")  # of the page, beside what the form asks for
+VERSIONS = {"workflow_created", "workflow_revised"}
+READY = ["cancelled", "retried", "answered", "definitions", "log_ins", "permissions", "agents"]
+"""Kinds that have a link above the list."""
+
+
+def _hinted(text: str) -> forms.TextInput:
+    return forms.TextInput(attrs={"placeholder": text})
+
+
+class TrailForm(forms.Form):
+    """What the page is asked for, in its address."""
+
+    kind = forms.ChoiceField(required=False)
+    person = forms.CharField(required=False, max_length=200, widget=_hinted("account"))
+    workflow = forms.CharField(required=False, max_length=100, widget=_hinted("id"))
+    run = forms.CharField(required=False, max_length=36, widget=_hinted("beginning of its id"))
+    since = forms.DateField(required=False, label="From day", widget=forms.DateInput(attrs={"type": "date"}))
+    until = forms.DateField(required=False, label="To day", widget=forms.DateInput(attrs={"type": "date"}))
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        groups = [
+            (heading, [(key, kind.label) for key, kind in kinds.items()]) for heading, kinds in trail.KINDS.items()
+        ]
+        self.fields["kind"].choices = [("", "Everything"), *groups]  # type: ignore[attr-defined]
+
+    def clean_run(self) -> tuple[Any, ...] | None:
+        text = self.cleaned_data["run"]
+        if not text:
+            return None
+        span = ids_beginning_with(text)
+        if span is None:
+            raise forms.ValidationError("6 digits of a run's id or more, such as 01890a5d.")
+        return tuple(Run.objects.filter(pk__range=span).values_list("pk", flat=True)[:RUNS_OF_A_PREFIX])
+
+    def question(self) -> trail.Question:
+        """Of a valid form."""
+        values = self.cleaned_data
+        return trail.Question(
+            kind=values["kind"],
+            run_ids=values["run"],
+            workflow=values["workflow"],
+            person=values["person"],
+            since=_midnight(values["since"]),
+            until=_midnight(values["until"], days=1),
+        )
+
+
+def _midnight(day: date | None, days: int = 0) -> datetime | None:
+    return None if day is None else datetime.combine(day, time(), UTC) + timedelta(days=days)
 
 
 @admin.register(Event)
 class EventAdmin(ReadOnlyAdmin):
-    list_display = ["at", "type", "actor", "subject", "summary"]
-    list_display_links = ["type"]
-    list_filter = ["type", ("at", admin.DateFieldListFilter)]
-    search_fields = ["actor", "path", "type"]
-    search_help_text = "person, step or workflow, kind of event, or the beginning of a run's id"
-    ordering = ["-id"]
-    fields = ["at", "type", "actor", "subject", "path", "seq", "content", "hash"]
-    readonly_fields = ["subject", "content"]
+    """Superusers change nothing here either, and the database would refuse it."""
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Event], search_term: str
-    ) -> tuple[QuerySet[Event], bool]:
-        if span := ids_beginning_with(search_term):
-            return queryset.filter(run_id__gte=span[0], run_id__lte=span[1]), False
-        found: tuple[QuerySet[Event], bool] = super().get_search_results(request, queryset, search_term)
-        return found
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        self._require_reading(request)
+        form = TrailForm(request.GET)
+        valid = form.is_valid()
+        found = trail.page(form.question(), **_place(request)) if valid else trail.Page([], False, False)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Audit trail",
+            "opts": self.opts,
+            "form": form,
+            "valid": valid,
+            "asked": _asked(request),
+            "rows": _rows(found.events),
+            "ready": [(trail.BY_NAME[key].label, f"?kind={key}") for key in READY],
+            "newer": _address(request, after=found.events[0].pk) if found.events and found.has_newer else "",
+            "older": _address(request, before=found.events[-1].pk) if found.events and found.has_older else "",
+        }
+        return TemplateResponse(request, "admin/workflows/event/trail.html", context)
 
-    @display(description="run or workflow")
-    def subject(self, event: Event) -> str:
-        if event.run_id is None:
-            return event.path
-        address = reverse("admin:workflows_run_change", args=[event.run_id])
-        return format_html('<a class="k-link k-mono" href="{}">{}</a>', address, event.run_id)
+    def _require_reading(self, request: HttpRequest) -> None:
+        if request.method not in {"GET", "HEAD"} or not self.has_view_permission(request):
+            raise PermissionDenied
 
-    @display(description="what")
-    def summary(self, event: Event) -> str:
-        text = ", ".join(f"{key}: {_short(value)}" for key, value in event.data.items() if value not in ("", None))
-        return text if len(text) <= 160 else text[:159] + "…"
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        self._require_reading(request)
+        event = Event.objects.select_related("run__workflow").filter(pk=_key(object_id)).first()
+        if event is None:
+            raise Http404("no such event")
+        before, after = _beside(event, -1), _beside(event, 1)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"Event {event.seq}",
+            "opts": self.opts,
+            "row": _rows([event])[0],
+            "before": before,
+            "after": after,
+            "content": readable(event.data),
+            "fits": _fits(event, before),
+        }
+        return TemplateResponse(request, "admin/workflows/event/event.html", context)
 
-    @display(description="data")
-    def content(self, event: Event) -> str:
-        return format_html('<pre class="k-text">{}</pre>', readable(event.data))
+
+def _place(request: HttpRequest) -> dict[str, int]:
+    """Before or after which key, as the address says; what is no key counts as none."""
+    return {name: key for name in KEYS if (key := _key(request.GET.get(name, "")))}
 
 
-def _short(value: Any) -> Any:
-    """A value for a list: of long lists, such as those of seals, only how long they are."""
-    return f"{len(value)} entries" if isinstance(value, list) and len(value) > 5 else value
+def _key(text: str) -> int:
+    """An event's key; 0, which none has, for what is no number."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
+
+
+def _asked(request: HttpRequest) -> str:
+    """The question as part of an address, without the place in its answer."""
+    return urlencode([(key, str(value)) for key, value in request.GET.items() if value and key not in KEYS])
+
+
+def _address(request: HttpRequest, **place: int) -> str:
+    asked = _asked(request)
+    return f"?{asked}{'&' if asked else ''}{urlencode(place)}"
+
+
+def _rows(events: list[Event]) -> list[dict[str, Any]]:
+    """What the pages show of events."""
+    differences = _differences(events)
+    return [{"event": event, "told": told(event), "difference": differences.get(event.pk, "")} for event in events]
+
+
+def _differences(events: list[Event]) -> dict[int, str]:
+    """Event → where the change of the definition, of which it tells, is shown side by side."""
+    changes = [event for event in events if event.type in VERSIONS and isinstance(event.data, dict)]
+    wanted = WorkflowVersion.objects.filter(checksum__in={event.data.get("checksum") for event in changes})
+    found = wanted.filter(workflow__workflow_id__in={event.path for event in changes})
+    # Ids of archived workflows are given again: the checksum tells which of them it was.
+    keys = {
+        (name, number, checksum): key
+        for name, number, checksum, key in found.values_list("workflow__workflow_id", "number", "checksum", "workflow")
+    }
+    places = {event.pk: (event.path, event.data.get("version"), event.data.get("checksum")) for event in changes}
+    return {
+        pk: reverse("admin:workflows_workflow_compare", args=[keys[place], place[1]])
+        for pk, place in places.items()
+        if place in keys
+    }
+
+
+def _beside(event: Event, step: int) -> Event | None:
+    chain = Event.objects.filter(run=event.run_id) if event.run_id else Event.objects.filter(run__isnull=True)
+    return chain.filter(seq=event.seq + step).first()
+
+
+def _fits(event: Event, before: Event | None) -> bool:
+    """Whether the event's hash is that of its content after the event before."""
+    if before is None and event.seq > 1:
+        return False
+    reader = ChainReader(event.run_id, event.seq - 1, before.hash if before else "")
+    for row in stored(Event.objects.filter(pk=event.pk)):
+        reader.read(row)
+    return not reader.fault
 
 
 @admin.register(SiteChain)
