@@ -37,11 +37,18 @@ def model_connected(llm: LLMConfig | None = None) -> bool:
     return server_for(llm) is not None
 
 
+OFFLINE = "offline"
+"""The model's name that stands for the offline provider."""
+
+
 def server_for(llm: LLMConfig | None, model: str | None = None) -> Server | None:
     """The server and model to ask, or None for the offline provider.
 
-    `model` is what the step asked for. The model of an ignored endpoint yields to `KOLOSAL_INFERENCE_MODEL`.
+    `model` is what the step asked for; "offline" asks for the offline provider, whatever is connected. The model of an
+    ignored endpoint yields to `KOLOSAL_INFERENCE_MODEL`.
     """
+    if model == OFFLINE:
+        return None
     llm = llm or LLMConfig()
     site, site_model = str(setting("INFERENCE_URL") or ""), str(setting("INFERENCE_MODEL") or "")
     ignored = bool(llm.api_endpoint) and _is_this_server(str(llm.api_endpoint))

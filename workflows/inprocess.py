@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.core.management import call_command
-from django.db import connection, connections, transaction
+from django.db import connection, connections
 from django.utils import timezone
 
-from workflows import runs
+from workflows import publishing, runs
 from workflows.changes import Change
-from workflows.definitions import Definition, checksum, to_dict
+from workflows.definitions import Definition
 from workflows.engine import Engine
-from workflows.models import Run, Worker, Workflow, WorkflowVersion
+from workflows.models import Run, Worker
 
 
 def run(
@@ -30,7 +30,8 @@ def run(
     ``on_written`` is called, in another thread, with each change as it has been written.
     """
     set_up_if_new()
-    started = runs.start(_unlisted(definition, actor), dict(input or {}), trigger="python", actor=actor, reserved=True)
+    workflow = publishing.unlisted(definition, actor=actor, note="in process")
+    started = runs.start(workflow, dict(input or {}), trigger="python", actor=actor, reserved=True)
     failure: list[BaseException] = []
 
     def carry_out() -> None:  # in a thread, so that it works where an event loop runs already, as in a notebook
@@ -78,35 +79,3 @@ def _fresh(run: Run) -> Run:
         return Run.objects.get(pk=run.pk)
     finally:
         connections.close_all()
-
-
-@transaction.atomic
-def _unlisted(definition: Definition, actor: str) -> Workflow:
-    digest = checksum(definition)
-    known = (
-        WorkflowVersion.objects.filter(
-            checksum=digest, author=actor, note="in process", workflow__workflow_id=definition.workflow_id
-        )
-        .select_related("workflow")
-        .first()
-    )
-    if known is not None:
-        return known.workflow
-    workflow = Workflow.objects.create(
-        workflow_id=definition.workflow_id,
-        name=definition.name,
-        description=definition.description,
-        tags=list(definition.tags),
-        total_steps=definition.total_steps,
-        archived_at=timezone.now(),
-    )
-    workflow.current = WorkflowVersion.objects.create(
-        workflow=workflow,
-        number=1,
-        definition=to_dict(definition),
-        checksum=digest,
-        author=actor,
-        note="in process",
-    )
-    workflow.save()
-    return workflow

@@ -105,6 +105,28 @@ def save(definition: Definition, *, actor: str, note: str = "") -> Workflow:
 
 
 @transaction.atomic
+def unlisted(definition: Definition, *, actor: str, note: str) -> Workflow:
+    """Store a definition out of sight, as an archived workflow: a published one of the same id is not touched.
+
+    One that this actor has stored so already, with this note, is taken again.
+    """
+    digest = checksum(definition)
+    same = WorkflowVersion.objects.filter(
+        checksum=digest, author=actor, note=note, workflow__workflow_id=definition.workflow_id
+    )
+    if known := same.filter(workflow__archived_at__isnull=False).select_related("workflow").first():
+        return known.workflow
+    workflow = Workflow(workflow_id=definition.workflow_id, archived_at=timezone.now())
+    _describe(workflow, definition)
+    workflow.save()
+    workflow.current = WorkflowVersion.objects.create(
+        workflow=workflow, number=1, definition=to_dict(definition), checksum=digest, author=actor, note=note
+    )
+    workflow.save()
+    return workflow
+
+
+@transaction.atomic
 def archive(workflow_id: str, *, actor: str) -> Workflow:
     """Free the id and cancel the active runs; versions, runs and events stay."""
     workflow = current(workflow_id)

@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from tests.admin.factories import signed_in, step, sync_agents, workflow
 from workflows import publishing
-from workflows.models import Draft, Event, Workflow, WorkflowVersion
+from workflows.models import Draft, Event, Run, Workflow, WorkflowVersion
 
 pytestmark = pytest.mark.django_db
 
@@ -425,3 +425,32 @@ def test_what_somebody_stored_meanwhile_is_shown_and_can_be_stored_over(editor: 
     editor.post(change(stored), mine | {"over": "2"})
     assert publishing.current("article").description == "mine"
     assert version().number == 3
+
+
+TRY = "/admin/workflows/workflow/try/"
+
+
+def test_a_try_starts_a_run_of_what_was_sent(editor: Client) -> None:
+    told = editor.post(TRY, as_text(TEXT, input="tone: dry", series="s")).json()
+    run = Run.objects.get(pk=told["run"])
+    assert (run.trigger, run.actor, run.input) == ("try", "person", {"tone": "dry"})
+    assert told["page"] == f"/admin/workflows/run/{run.pk}/change/"
+    assert not Workflow.objects.active().exists()
+
+
+@pytest.mark.parametrize(
+    ("sent", "said"),
+    [
+        (as_text(TEXT.replace("echo", "ecko"), series="s"), "Mend the problems first"),
+        (as_text(TEXT, input="a: [", series="s"), "line 2"),
+        (as_text(TEXT + "parameters: {required: [topic]}\n", series="s"), "topic"),
+    ],
+)
+def test_a_try_that_can_not_start_says_why(editor: Client, sent: dict[str, Any], said: str) -> None:
+    assert said in " ".join(editor.post(TRY, sent).json()["errors"])
+    assert not Run.objects.exists()
+
+
+def test_only_who_may_edit_and_run_may_try() -> None:
+    client = signed_in("workflows.view_workflow", "workflows.change_workflow")
+    assert client.post(TRY, as_text(TEXT, series="s")).status_code == 403

@@ -116,6 +116,7 @@ FLOORS: dict[int, list[str]] = {
         "workflows/start_keys.py",
         "workflows/publishing.py",
         "workflows/drafts.py",
+        "workflows/trying.py",
         "workflows/templates.py",
         "workflows/template_batches.py",
         "workflows/inprocess.py",

@@ -1,9 +1,11 @@
 """The page on which a workflow is made and edited: three views of one definition, its checks, a new version."""
 
 import json
+import uuid
 from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.admin import ModelAdmin
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse, QueryDict
@@ -13,8 +15,9 @@ from django.urls import reverse
 from workflows import drafts, metrics, publishing
 from workflows.admin.base import actor_of, used
 from workflows.admin.form_view import FormView
-from workflows.admin.forms import VIEWS, SaveForm
+from workflows.admin.forms import VIEWS, SaveForm, TrialForm
 from workflows.admin.palette import palette
+from workflows.admin.start import blank_input
 from workflows.admin.submission import Submission, submission
 from workflows.admin.versions import rows_of
 from workflows.definitions import Definition, Problem, compare, yaml_text
@@ -116,6 +119,7 @@ def edit(
         "versions": workflow.versions.defer("definition", "source")[:VERSIONS_SHOWN] if workflow else [],
         "drafts": drafts.of(request.user, workflow) if may_save else [],
         "palette": palette(),
+        "trial": _trial(request, editor) if may_save else None,
     }
     return TemplateResponse(request, "admin/workflows/workflow/edit.html", context)
 
@@ -196,6 +200,15 @@ def _discarded(request: HttpRequest, workflow: Workflow | None, number: int | No
         draft.delete()
         messages.success(request, "The draft is discarded.")
     return HttpResponseRedirect(_page(workflow))
+
+
+def _trial(request: HttpRequest, editor: Editor) -> TrialForm | None:
+    """The form beside the editor that tries what stands in it, for who may start runs."""
+    if not request.user.has_perm("workflows.add_run"):
+        return None
+    schema = editor.value.get("parameters") if isinstance(editor.value, dict) else None
+    given = blank_input(schema) if isinstance(schema, dict) else {}
+    return TrialForm(initial={"input": given, "offline": not settings.INFERENCE_URL, "series": uuid.uuid4().hex})
 
 
 def _id(workflow: Workflow | None) -> str:

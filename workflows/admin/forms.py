@@ -130,6 +130,15 @@ class StartForm(forms.Form):
     )
 
 
+class TrialForm(StartForm):
+    """With what a definition is tried. Tries of one ``series`` take over the results of steps that did not change."""
+
+    offline = forms.BooleanField(
+        required=False, label="Offline", help_text="Ask no model: the offline provider answers by extraction."
+    )
+    series = forms.CharField(max_length=64, widget=forms.HiddenInput)
+
+
 class InstantiateForm(StartForm):
     """What a workflow is made with from a template."""
 

@@ -17,6 +17,7 @@ from workflows import publishing, runs
 from workflows.admin.base import ReadOnlyAdmin, actor_of, badge, readable
 from workflows.admin.editor import edit, forms, look
 from workflows.admin.start import start
+from workflows.admin.trial import trial
 from workflows.admin.versions import WorkflowVersions
 from workflows.definitions import to_yaml
 from workflows.models import Run, Step, Workflow, WorkflowVersion
@@ -62,6 +63,7 @@ class WorkflowAdmin(WorkflowVersions):
         return [
             path("run/", view(self.run_view), name="workflows_workflow_run_selected"),
             path("look/", view(self.editing(look)), name="workflows_workflow_look"),
+            path("try/", view(self.editing(trial, "workflows.add_run")), name="workflows_workflow_try"),
             path("forms/", view(self.editing(forms)), name="workflows_workflow_forms"),
             path("<int:workflow>/run/", view(self.run_view), name="workflows_workflow_run"),
             *super().get_urls(),
@@ -97,12 +99,13 @@ class WorkflowAdmin(WorkflowVersions):
             raise PermissionDenied
         return edit(request, self, workflow, may_save=may_save, may_run=self.has_run_permission(request))
 
-    def editing(self, view: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
-        """A view that the editor's script posts to."""
+    def editing(self, view: Callable[[HttpRequest], HttpResponse], *more: str) -> Callable[[HttpRequest], HttpResponse]:
+        """A view that the editor's script posts to, for who may edit and has these permissions as well."""
 
         @require_POST
         def allowed(request: HttpRequest) -> HttpResponse:
-            if not (self.has_add_permission(request) or self.has_change_permission(request)):
+            edits = self.has_add_permission(request) or self.has_change_permission(request)
+            if not (edits and request.user.has_perms(more)):
                 raise PermissionDenied
             return view(request)
 

@@ -68,6 +68,7 @@ export class DesignerView {
     }
     this.designer.updateBadges();
     this.#tellInPanel();
+    this.#colour();
   }
 
   reveal({ path }) {
@@ -87,6 +88,21 @@ export class DesignerView {
   #place(graph) {
     this.places = new Map();
     return toSteps(graph.sequence, ["steps"], this.places);
+  }
+
+  // Each box in the colour of what its step came to in a try.
+  tried(steps) {
+    this.outcomes = new Map(steps.map((step) => [step.step_id, step]));
+    this.#colour();
+  }
+
+  #colour() {
+    if (!this.outcomes || !this.designer) return;
+    for (const node of walk(this.designer.getDefinition().sequence)) {
+      const box = this.section.querySelector(`[data-step-id="${node.id}"]`);
+      const outcome = this.outcomes.get(node.properties.step.step_id);
+      if (box && outcome) box.dataset.tried = outcome.status;
+    }
   }
 
   // The innermost node on the way to a path.
@@ -115,7 +131,7 @@ export class DesignerView {
       controlBar: true,
       contextMenu: true,
       uidGenerator: uid,
-      steps: { iconUrlProvider: () => null },
+      steps: { iconUrlProvider: (_, kind) => new URL(`icons/${kind}.svg`, import.meta.url).href },
       validator: { step: (node) => !this.wrong.has(node.id), root: () => true },
       toolbox: { groups: this.groups, isCollapsed: NARROW.matches },
       editors: {

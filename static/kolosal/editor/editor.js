@@ -2,6 +2,7 @@
 import { DesignerView } from "./designer_view.js";
 import { FormView } from "./form_view.js";
 import { Schemas, isObject } from "./schema.js";
+import { Trial } from "./trial.js";
 import { YamlView } from "./yaml_view.js";
 
 const PAUSE = 400; // milliseconds without typing, after which the server looks at what there is
@@ -26,11 +27,16 @@ class Editor {
     form.classList.add("has-script");
     form.querySelector("[data-tabs]").hidden = false;
     form.addEventListener("submit", (event) => this.#submit(event));
-    form.addEventListener("input", (event) => event.target.name === "note" || this.changed());
+    form.addEventListener("input", (event) => event.target.closest("[data-view]") && this.changed());
     this.tabs.forEach((tab) => tab.addEventListener("click", () => this.open(tab.dataset.tab)));
     form.querySelector("[data-tabs]").addEventListener("keydown", (event) => this.#arrow(event));
     window.addEventListener("beforeunload", (event) => this.dirty && event.preventDefault());
     if (state.text && state.definition) this.written = { text: state.text, meaning: JSON.stringify(state.definition) };
+    const card = form.querySelector("[data-trial]");
+    if (card) {
+      const shown = (steps) => this.views.designer.tried(steps);
+      new Trial({ card, shown, fields: () => this.view.fields(), post: (address, fields) => this.#post(address, fields) });
+    }
     const first = state.view || localStorage.getItem(FAVOURITE) || "designer";
     const shown = [first, "yaml"].find((name) => !this.#refusal(name, state));
     await this.#show(shown, { ...state, asServed: true });
