@@ -4,12 +4,15 @@ import json
 from datetime import timedelta
 from typing import Any
 
+from django.contrib.admin import ShowFacets
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db import models
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
+
+from workflows.admin.paginator import BoundedList, BoundedPaginator
 
 LONGEST_TEXT = 20_000
 """Characters of one stored value that a page shows; the row's own page shows all of it."""
@@ -20,7 +23,12 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
 
     list_fullwidth = True
     show_full_result_count = False
+    show_facets = ShowFacets.NEVER  # each would be a count of the whole table
     list_per_page = 50
+    paginator = BoundedPaginator
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[BoundedList]:
+        return BoundedList
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
