@@ -21,7 +21,7 @@ POLICY = "; ".join(
 
 
 class AdminPolicy:
-    """Middleware: every answer under ``/admin`` bears :data:`POLICY`, the login and error pages too."""
+    """Middleware: every answer under ``/admin`` bears :data:`POLICY` or one of its own, the login and error pages too."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -29,5 +29,5 @@ class AdminPolicy:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
         if request.path.startswith("/admin"):
-            response.headers["Content-Security-Policy"] = POLICY
+            response.headers.setdefault("Content-Security-Policy", POLICY)
         return response

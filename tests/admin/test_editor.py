@@ -454,3 +454,36 @@ def test_a_try_that_can_not_start_says_why(editor: Client, sent: dict[str, Any],
 def test_only_who_may_edit_and_run_may_try() -> None:
     client = signed_in("workflows.view_workflow", "workflows.change_workflow")
     assert client.post(TRY, as_text(TEXT, series="s")).status_code == 403
+
+
+def test_a_workflow_is_duplicated_under_an_id_of_its_own(editor: Client) -> None:
+    stored = workflow()
+    shown = editor.get(f"{ADD}?like={stored.pk}").context["editor"]
+    assert shown.value == stored.definition | {"workflow_id": "article_copy"}
+    assert editor.get(f"{ADD}?like=nonsense").context["editor"].value == {}
+
+
+@pytest.mark.parametrize(
+    ("format", "begins"), [("yaml", TEXT), ("json", '{\n  "workflow_id"'), ("mmd", "flowchart"), ("svg", "<svg")]
+)
+def test_a_workflow_is_exported(editor: Client, format: str, begins: str) -> None:
+    editor.post(ADD, as_text(TEXT))
+    answer = editor.get(f"/admin/workflows/workflow/{publishing.current('article').pk}/export/{format}/")
+    assert answer.content.decode().startswith(begins)
+    assert f'filename="article.{format}"' in answer["Content-Disposition"]
+
+
+def test_an_export_is_imported_as_the_same(editor: Client) -> None:
+    editor.post(ADD, as_text(TEXT))
+    text = editor.get(f"/admin/workflows/workflow/{publishing.current('article').pk}/export/json/").content.decode()
+    found = editor.post(LOOK, as_text(text)).json()
+    assert found["definition"] == publishing.current("article").definition
+
+
+def test_an_earlier_version_is_run(editor: Client) -> None:
+    stored = workflow()
+    editor.post(change(stored), as_text(TEXT + "description: new\n", version="1"))
+    address = f"/admin/workflows/workflow/{stored.pk}/run/"
+    editor.post(f"{address}?version=1", {"input": ""})
+    assert Run.objects.get().version.number == 1
+    assert editor.get(f"{address}?version=9").status_code == 404

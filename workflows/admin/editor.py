@@ -44,14 +44,14 @@ class Editor:
     problems: list[Problem]
 
     @classmethod
-    def opened(cls, workflow: Workflow | None, draft: Draft | None) -> "Editor":
-        """On what is stored, or on a draft of it."""
+    def opened(cls, workflow: Workflow | None, draft: Draft | None, like: dict[str, Any] | None) -> "Editor":
+        """On what is stored, or on a draft of it; a new one empty, or like another."""
         if draft:
             sent = _fields(draft)
             return cls.sent_again(SaveForm(sent), submission(sent, _id(workflow)), workflow)
         current = workflow.current if workflow else None
-        value = current.definition if current else {}
-        text = (current.source or yaml_text(value)) if current else ""
+        value = current.definition if current else like or {}
+        text = (current.source if current else "") or (yaml_text(value) if value else "")
         save = SaveForm(initial={"version": current.number if current else None, "text": text})
         return cls(save, FormView.of(value, new=workflow is None), "", value, text, [])
 
@@ -87,6 +87,7 @@ def edit(
     *,
     may_save: bool,
     may_run: bool,
+    may_add: bool,
 ) -> HttpResponse:
     """Show the views; store what was sent, or show it again with every problem at its place."""
     theirs = None
@@ -101,7 +102,8 @@ def edit(
             theirs = _current(workflow)
         editor = Editor.sent_again(save, sent, workflow)
     else:
-        editor = Editor.opened(workflow, drafts.find(request.user, workflow, request.GET.get("draft")))
+        draft = drafts.find(request.user, workflow, request.GET.get("draft"))
+        editor = Editor.opened(workflow, draft, _like(request.GET.get("like", "")) if workflow is None else None)
     context = {
         **model_admin.admin_site.each_context(request),
         "title": workflow.name if workflow else "New workflow",
@@ -115,6 +117,7 @@ def edit(
         "refused": request.method == "POST",
         "may_save": may_save,
         "may_run": may_run and workflow is not None and workflow.archived_at is None,
+        "may_add": may_add,
         "used": _used(workflow) if workflow and request.user.has_perm("workflows.view_run") else "",
         "versions": workflow.versions.defer("definition", "source")[:VERSIONS_SHOWN] if workflow else [],
         "drafts": drafts.of(request.user, workflow) if may_save else [],
@@ -200,6 +203,15 @@ def _discarded(request: HttpRequest, workflow: Workflow | None, number: int | No
         draft.delete()
         messages.success(request, "The draft is discarded.")
     return HttpResponseRedirect(_page(workflow))
+
+
+def _like(number: str) -> dict[str, Any] | None:
+    """The definition of another workflow, under an id of its own."""
+    found = Workflow.objects.filter(pk=number).first() if number.isascii() and number.isdigit() else None
+    if found is None:
+        return None
+    copied: dict[str, Any] = found.definition | {"workflow_id": f"{found.workflow_id[:95]}_copy"}
+    return copied
 
 
 def _trial(request: HttpRequest, editor: Editor) -> TrialForm | None:

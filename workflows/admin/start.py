@@ -13,29 +13,44 @@ from workflows import runs
 from workflows.admin.base import actor_of
 from workflows.admin.forms import StartForm
 from workflows.errors import ConcurrencyLimitReached, DefinitionError, InputInvalid
-from workflows.models import Run, Workflow
+from workflows.models import Run, Workflow, WorkflowVersion
 
 BLANKS: dict[str, Any] = {
     "string": "", "number": 0, "integer": 0, "boolean": False, "array": [], "object": {},
 }  # fmt: skip
 
 
-def start(request: HttpRequest, model_admin: "ModelAdmin[Workflow]", workflows: list[Workflow]) -> HttpResponse:
-    """Ask for one input, and start a run of each workflow with it: of all, or of none if one refuses it."""
+def start(
+    request: HttpRequest,
+    model_admin: "ModelAdmin[Workflow]",
+    workflows: list[Workflow],
+    version: WorkflowVersion | None = None,
+) -> HttpResponse:
+    """Ask for one input, and start a run of each workflow with it: of all, or of none if one refuses it.
+
+    ``version``: of the only workflow, in place of its current one.
+    """
     sent = request.POST if request.method == "POST" else None
-    schema = workflows[0].definition.get("parameters") if len(workflows) == 1 else None
+    definition = version.definition if version else workflows[0].definition
+    schema = definition.get("parameters") if len(workflows) == 1 else None
     form = StartForm(sent, initial={"input": blank_input(schema)})
-    if form.is_valid() and (started := _start(form, workflows, actor_of(request.user))):
+    if form.is_valid() and (started := _start(form, workflows, version, actor_of(request.user))):
         return _started(request, started)
     context = {
         **model_admin.admin_site.each_context(request),
-        "title": f"Run {workflows[0].name}" if len(workflows) == 1 else f"Run {len(workflows)} workflows",
+        "title": _title(workflows, version),
         "opts": model_admin.opts,
         "form": form,
         "workflows": workflows,
         "schema": schema,
     }
     return TemplateResponse(request, "admin/workflows/workflow/start.html", context)
+
+
+def _title(workflows: list[Workflow], version: WorkflowVersion | None) -> str:
+    if len(workflows) > 1:
+        return f"Run {len(workflows)} workflows"
+    return f"Run {workflows[0].name}" + (f", version {version.number}" if version else "")
 
 
 def tell_input_errors(form: StartForm, error: InputInvalid | DefinitionError) -> None:
@@ -47,11 +62,12 @@ def tell_input_errors(form: StartForm, error: InputInvalid | DefinitionError) ->
         form.add_error("input", str(error))
 
 
-def _start(form: StartForm, workflows: list[Workflow], actor: str) -> list[Run]:
+def _start(form: StartForm, workflows: list[Workflow], version: WorkflowVersion | None, actor: str) -> list[Run]:
     try:
         with transaction.atomic():
             return [
-                runs.start(workflow, form.cleaned_data["input"], trigger="admin", actor=actor) for workflow in workflows
+                runs.start(workflow, form.cleaned_data["input"], trigger="admin", actor=actor, version=version)
+                for workflow in workflows
             ]
     except InputInvalid as error:
         tell_input_errors(form, error)

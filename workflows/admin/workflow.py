@@ -9,6 +9,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import models
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.views.decorators.http import require_POST
@@ -16,6 +17,7 @@ from django.views.decorators.http import require_POST
 from workflows import publishing, runs
 from workflows.admin.base import ReadOnlyAdmin, actor_of, badge, readable
 from workflows.admin.editor import edit, forms, look
+from workflows.admin.files import file_of
 from workflows.admin.start import start
 from workflows.admin.trial import trial
 from workflows.admin.versions import WorkflowVersions
@@ -65,6 +67,7 @@ class WorkflowAdmin(WorkflowVersions):
             path("look/", view(self.editing(look)), name="workflows_workflow_look"),
             path("try/", view(self.editing(trial, "workflows.add_run")), name="workflows_workflow_try"),
             path("forms/", view(self.editing(forms)), name="workflows_workflow_forms"),
+            path("<int:workflow>/export/<slug:format>/", view(self.export_view), name="workflows_workflow_export"),
             path("<int:workflow>/run/", view(self.run_view), name="workflows_workflow_run"),
             *super().get_urls(),
         ]
@@ -97,7 +100,14 @@ class WorkflowAdmin(WorkflowVersions):
         may_save = changes and (workflow is None or workflow.archived_at is None)
         if request.method == "POST" and not may_save:
             raise PermissionDenied
-        return edit(request, self, workflow, may_save=may_save, may_run=self.has_run_permission(request))
+        return edit(
+            request,
+            self,
+            workflow,
+            may_save=may_save,
+            may_run=self.has_run_permission(request),
+            may_add=self.has_add_permission(request),
+        )
 
     def editing(self, view: Callable[[HttpRequest], HttpResponse], *more: str) -> Callable[[HttpRequest], HttpResponse]:
         """A view that the editor's script posts to, for who may edit and has these permissions as well."""
@@ -111,6 +121,11 @@ class WorkflowAdmin(WorkflowVersions):
 
         return allowed
 
+    def export_view(self, request: HttpRequest, workflow: int, format: str) -> HttpResponse:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return file_of(self._found(str(workflow)), format)
+
     def run_view(self, request: HttpRequest, workflow: int | None = None) -> HttpResponse:
         if not self.has_run_permission(request):
             raise PermissionDenied
@@ -122,7 +137,7 @@ class WorkflowAdmin(WorkflowVersions):
         )
         if not chosen:
             raise Http404("no such workflow")
-        return start(request, self, list(chosen))
+        return start(request, self, list(chosen), self._version(request, chosen))
 
     @action(description="Run …", permissions=["run"])
     def run_selected(self, request: HttpRequest, queryset: QuerySet[Workflow]) -> HttpResponse:
@@ -157,6 +172,15 @@ class WorkflowAdmin(WorkflowVersions):
             return "archived"
         address = reverse("admin:workflows_workflow_run", args=[workflow.pk])
         return format_html('<a class="k-button is-small" href="{}">Run</a>', address)
+
+    def _version(self, request: HttpRequest, chosen: QuerySet[Workflow]) -> WorkflowVersion | None:
+        """The version that is asked for where one workflow is run; None for the current one."""
+        number = request.GET.get("version", "")
+        if not number or len(chosen) != 1:
+            return None
+        if not (number.isascii() and number.isdigit() and len(number) < 10):
+            raise Http404("no such version")
+        return get_object_or_404(chosen[0].versions, number=int(number))
 
     def _found(self, object_id: str) -> Workflow:
         if not (object_id.isascii() and object_id.isdigit() and len(object_id) < 19):

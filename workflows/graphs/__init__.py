@@ -2,6 +2,6 @@
 
 from workflows.graphs.layout import Drawing, drawn
 from workflows.graphs.mermaid import mermaid
-from workflows.graphs.svg import svg
+from workflows.graphs.svg import POLICY, svg
 
-__all__ = ["Drawing", "drawn", "mermaid", "svg"]
+__all__ = ["POLICY", "Drawing", "drawn", "mermaid", "svg"]

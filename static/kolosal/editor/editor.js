@@ -6,6 +6,7 @@ import { Trial } from "./trial.js";
 import { YamlView } from "./yaml_view.js";
 
 const PAUSE = 400; // milliseconds without typing, after which the server looks at what there is
+const LARGEST = 1024 * 1024; // bytes of a file
 const FAVOURITE = "kolosal-view";
 
 const read = (id) => JSON.parse(document.getElementById(id).textContent);
@@ -37,11 +38,37 @@ class Editor {
       const shown = (steps) => this.views.designer.tried(steps);
       new Trial({ card, shown, fields: () => this.view.fields(), post: (address, fields) => this.#post(address, fields) });
     }
+    this.#files();
     const first = state.view || localStorage.getItem(FAVOURITE) || "designer";
     const shown = [first, "yaml"].find((name) => !this.#refusal(name, state));
     await this.#show(shown, { ...state, asServed: true });
     this.#tell(state.problems);
     this.dirty = state.refused;
+  }
+
+  // A file that is chosen, or dropped anywhere on the editor, is opened as text.
+  #files() {
+    const chosen = this.form.querySelector("[data-file]");
+    chosen.addEventListener("change", () => this.#openFile(chosen.files[0]));
+    this.form.addEventListener("dragover", (event) => event.dataTransfer.types.includes("Files") && event.preventDefault());
+    this.form.addEventListener("drop", (event) => {
+      const [file] = event.dataTransfer.files;
+      if (!file) return;
+      event.preventDefault();
+      this.#openFile(file);
+    });
+    const format = this.form.querySelector("[data-format]");
+    format.addEventListener("click", () => this.views.yaml.format());
+  }
+
+  async #openFile(file) {
+    if (!file || (this.dirty && !window.confirm(`Put ${file.name} in the place of what you have written?`))) return;
+    if (file.size > LARGEST) {
+      this.#tell([], `${file.name} is larger than a definition may be, 1 MB.`);
+      return;
+    }
+    await this.#show("yaml", { text: await file.text(), definition: null, problems: [] });
+    this.changed();
   }
 
   // Something was edited.
@@ -100,6 +127,7 @@ class Editor {
       tab.setAttribute("aria-selected", tab.dataset.tab === name);
       tab.tabIndex = tab.dataset.tab === name ? 0 : -1;
     });
+    this.form.querySelector("[data-format]").hidden = name !== "yaml";
     await this.view.open(found);
     this.view.take(found);
   }

@@ -17,6 +17,7 @@ import {
   setDiagnostics,
   yaml,
 } from "../../vendor/codemirror.js";
+import { parseDocument } from "../../vendor/yaml.js";
 import { common, reachCompletion } from "./codemirror.js";
 import { placeAt } from "./place.js";
 import { kindOf } from "./schema.js";
@@ -63,6 +64,14 @@ export class YamlView {
     if (definition) this.definition = definition;
     const marks = problems.map((problem) => ({ ...this.#span(problem), severity: problem.severity, message: problem.message }));
     this.editor.dispatch(setDiagnostics(this.editor.state, marks));
+  }
+
+  // Indent and space the text anew; comments and the order of keys stay. Text that can't be read stays as it is.
+  format() {
+    const document = parseDocument(this.text, { version: "1.2", schema: "core" });
+    if (document.errors.length) return;
+    const text = document.toString({ lineWidth: 0, indentSeq: true });
+    this.editor.dispatch({ changes: { from: 0, to: this.editor.state.doc.length, insert: text } });
   }
 
   reveal(problem) {
