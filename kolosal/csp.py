@@ -21,7 +21,7 @@ POLICY = "; ".join(
 
 
 class AdminPolicy:
-    """Middleware: every answer under ``/admin`` bears :data:`POLICY` or one of its own, the login and error pages too."""
+    """Middleware: every answer under ``/admin`` bears :data:`POLICY` or one of its own; login and error pages too."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
