@@ -12,10 +12,11 @@ class WorkflowsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from workflows import account_events, append_only, compaction, row_events, system_checks, workers  # noqa: F401  (registers the checks)
+        from workflows import account_events, append_only, compaction, roles, row_events, system_checks, workers  # noqa: F401  (registers the checks)
 
         pre_migrate.connect(compaction.prepare_new_file, sender=self)
         post_migrate.connect(append_only.install, sender=self)
+        post_migrate.connect(roles.keep, sender=self)  # after Django's own, which makes the permissions
         connection_created.connect(workers.name_connection)
         row_events.connect()
         account_events.connect()

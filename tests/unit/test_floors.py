@@ -79,6 +79,7 @@ FLOORS: dict[int, list[str]] = {
         "workflows/transitions/*",
         "workflows/replay.py",
         "workflows/examination.py",
+        "workflows/roles.py",
         "workflows/row_events.py",
         "workflows/account_events.py",
     ],

@@ -8,7 +8,7 @@ from django.contrib import admin
 from django.contrib.admin import display
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import Group, Permission, User
 from django.core.exceptions import PermissionDenied
 from django.db import models, transaction
 from django.http import HttpRequest, HttpResponse
@@ -23,6 +23,7 @@ from unfold.forms import (
     UserCreationForm,
 )
 
+from workflows import roles
 from workflows.admin.base import ReadOnlyAdmin
 
 for model in (User, Group, AuthToken):
@@ -32,14 +33,61 @@ for model in (User, Group, AuthToken):
 
 @admin.register(User)
 class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg, misc]
+    """Whoever is no superuser gives nobody rights that he lacks, and touches no account that has them."""
+
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
 
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
+        fields = super().get_readonly_fields(request, obj)
+        return fields if request.user.is_superuser else [*fields, "is_superuser"]
+
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return super().has_change_permission(request, obj) and _is_in(obj, roles.manageable(request.user))
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return super().has_delete_permission(request, obj) and _is_in(obj, roles.manageable(request.user))
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "groups":
+            kwargs["queryset"] = roles.joinable(request.user)
+        return super().formfield_for_manytomany(db_field, request, **_of_rights(db_field, request, kwargs))
+
 
 @admin.register(Group)
 class GroupAdmin(DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]
-    pass
+    """The roles are what `workflows/roles.py` declares, for superusers, too; people make groups of their own beside."""
+
+    list_display = ["name", "is_role"]
+
+    def has_change_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+        return super().has_change_permission(request, obj) and self._may_touch(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+        return super().has_delete_permission(request, obj) and self._may_touch(request, obj)
+
+    def _may_touch(self, request: HttpRequest, group: Group | None) -> bool:
+        return group is None or (group.name not in roles.ROLES and _is_in(group, roles.joinable(request.user)))
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest | None = None, **kwargs: Any) -> Any:
+        return super().formfield_for_manytomany(db_field, request, **_of_rights(db_field, request, kwargs))
+
+    @display(description="role", boolean=True)
+    def is_role(self, group: Group) -> bool:
+        return group.name in roles.ROLES
+
+
+def _is_in(row: models.Model | None, rows: models.QuerySet[Any]) -> bool:
+    """Whether the row is among them; where no row is meant in particular, the rows alone decide nothing."""
+    return row is None or rows.filter(pk=row.pk).exists()
+
+
+def _of_rights(db_field: Any, request: HttpRequest | None, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Of permissions, a form offers those that the person may give."""
+    if request is None or db_field.remote_field.model is not Permission:
+        return kwargs
+    return kwargs | {"queryset": roles.grantable(request.user).select_related("content_type")}
 
 
 class TokenForm(forms.Form):
@@ -66,7 +114,15 @@ class TokenAdmin(ReadOnlyAdmin):
         return request.user.has_perm("knox.add_authtoken")
 
     def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
-        return request.user.has_perm("knox.delete_authtoken")
+        allowed = request.user.has_perm("knox.delete_authtoken")
+        return allowed and (not isinstance(obj, AuthToken) or _is_in(obj.user, roles.manageable(request.user)))
+
+    def _possible_owners(self, request: HttpRequest) -> models.QuerySet[User]:
+        """A token gives its maker the rights, and the name, of its owner: others' are for those who manage them."""
+        active = roles.manageable(request.user).filter(is_active=True)
+        return (
+            active if request.user.has_perm("auth.change_user") else active.filter(username=request.user.get_username())
+        )
 
     @sensitive_variables("token")
     def add_view(
@@ -75,9 +131,7 @@ class TokenAdmin(ReadOnlyAdmin):
         if not self.has_add_permission(request):
             raise PermissionDenied
         form, token = TokenForm(request.POST or None), ""
-        if not request.user.is_superuser:  # a token of somebody else would give its maker their rights
-            own = User.objects.filter(username=request.user.get_username())
-            form.fields["user"].queryset = own  # type: ignore[attr-defined]
+        form.fields["user"].queryset = self._possible_owners(request)  # type: ignore[attr-defined]
         if form.is_valid():
             expiry = timedelta(days=form.cleaned_data["days"])
             with transaction.atomic():  # the token and its event
