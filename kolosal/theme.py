@@ -78,7 +78,10 @@ UNFOLD: dict[str, Any] = {
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_HISTORY": False,
     "BORDER_RADIUS": "8px",
-    "STYLES": [lambda request: _static("kolosal/admin.css")],
+    "STYLES": [
+        lambda request: _static("kolosal/admin.css"),
+        lambda request: _static("kolosal/differences.css"),
+    ],
     "DASHBOARD_CALLBACK": "workflows.admin.home.dashboard",
     "COMMAND": {"search_models": False},
     "SIDEBAR": {
