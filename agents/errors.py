@@ -137,6 +137,10 @@ class AnswerTooLarge(AgentError):
     """The answer is larger than the limit."""
 
 
+class ArtifactRefused(AgentError):
+    """A file that a function made is not kept: its name, its type or its size is not allowed."""
+
+
 def error_from_json(record: dict[str, Any]) -> AgentError:
     """The error that `AgentError.to_json` wrote; an unknown code becomes a `FunctionFailed`."""
     fields = {"retry_after": None, **record}

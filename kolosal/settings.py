@@ -49,6 +49,8 @@ ENVIRONMENT: dict[str, tuple[str, str]] = {
     "KOLOSAL_LEASE_SECONDS": ("15", "How long a worker holds its runs without renewing."),
     "KOLOSAL_MAX_RECOVERIES": ("5", "Lost workers after which a run is given up."),
     "KOLOSAL_CONTEXT_MAX_BYTES": ("4194304", "Size limit of a run's context, as JSON."),
+    "KOLOSAL_ARTIFACT_MAX_BYTES": ("5242880", "Size limit of one file that a function keeps (an artifact)."),
+    "KOLOSAL_RUN_ARTIFACTS_MAX_BYTES": ("52428800", "Size limit of all artifacts of one run together."),
     "KOLOSAL_MAX_STEPS_PER_RUN": ("100000", "Steps that one run executes at most, all iterations counted."),
     "KOLOSAL_MAX_CHILD_DEPTH": ("10", "Levels of runs that start one another by `workflow` steps."),
     "KOLOSAL_EXPRESSION_SECONDS": ("0.25", "Time limit of one evaluation of an expression."),
@@ -200,6 +202,8 @@ WORKERS = env.at_least(1, "KOLOSAL_WORKERS", 2)
 RUNS_PER_WORKER = env.at_least(1, "KOLOSAL_RUNS_PER_WORKER", 500)
 GRACE_SECONDS = env.at_least(0, "KOLOSAL_GRACE_SECONDS", 20.0)
 MAX_RECOVERIES = env.at_least(1, "KOLOSAL_MAX_RECOVERIES", 5)
+ARTIFACT_MAX_BYTES = env.at_least(1024, "KOLOSAL_ARTIFACT_MAX_BYTES", 5 * 1024 * 1024)
+RUN_ARTIFACTS_MAX_BYTES = env.at_least(1024, "KOLOSAL_RUN_ARTIFACTS_MAX_BYTES", 50 * 1024 * 1024)
 CONTEXT_MAX_BYTES = env.at_least(1024, "KOLOSAL_CONTEXT_MAX_BYTES", 4 * 1024 * 1024)
 MAX_STEPS_PER_RUN = env.at_least(1, "KOLOSAL_MAX_STEPS_PER_RUN", 100_000)
 MAX_CHILD_DEPTH = env.at_least(0, "KOLOSAL_MAX_CHILD_DEPTH", 10)

@@ -1,6 +1,7 @@
 """Functions that behave as a test needs. State is kept in files, since plain functions run in other processes."""
 
 import asyncio
+import base64
 import os
 import socket
 import subprocess
@@ -26,6 +27,9 @@ NAMES = [
     "hostile",
     "give",
     "cancel_itself",
+    "make",
+    "make_plain",
+    "burn",
 ]
 
 
@@ -198,3 +202,51 @@ async def raise_text(call: Call, parameters: RaiseText) -> dict[str, Any]:
 async def cancel_itself(call: Call, parameters: Nothing) -> dict[str, Any]:
     """As a library does that lets a cancelled task of its own through."""
     raise asyncio.CancelledError
+
+
+class Make(Parameters):
+    files: list[dict[str, Any]]  # name, content or base64, media_type
+    fail: bool = False
+    file: str = ""  # where it is noted that it was called
+
+
+def _make(call: Call, parameters: Make) -> dict[str, Any]:
+    made = []
+    for file in parameters.files:
+        content = base64.b64decode(file["base64"]) if "base64" in file else file.get("content", "")
+        made.append(call.artifact(file["name"], content, file.get("media_type", "")))
+    if parameters.fail:
+        raise RuntimeError("made, and failed")
+    return {"made": made}
+
+
+@function("make")
+async def make(call: Call, parameters: Make) -> dict[str, Any]:
+    """Make artifacts, in the loop."""
+    return _make(call, parameters)
+
+
+@function("make_plain")
+def make_plain(call: Call, parameters: Make) -> dict[str, Any]:
+    """Make artifacts, in a helper process."""
+    return _make(call, parameters)
+
+
+class Burn(Parameters):
+    seconds: float = 0.1
+    fail: bool = False
+
+
+@function("burn")
+def burn(call: Call, parameters: Burn) -> dict[str, Any]:
+    """Spend nearly all of its time in one function of its own."""
+    _hot_and_slow(parameters.seconds)
+    if parameters.fail:
+        raise RuntimeError("burnt")
+    return {"text": "burnt"}
+
+
+def _hot_and_slow(seconds: float) -> None:
+    until = time.process_time() + seconds
+    while time.process_time() < until:
+        sum(range(1000))

@@ -38,8 +38,11 @@ class Means:
 class Attempts:
     """Carries out the function steps of one held run."""
 
-    def __init__(self, definition: Definition, control: Control, who: Identity, means: Means) -> None:
+    def __init__(
+        self, definition: Definition, control: Control, who: Identity, means: Means, *, profile: bool = False
+    ) -> None:
         self._definition = definition
+        self._profile = profile
         self._control = control
         self._held = control.held
         self._who = who
@@ -144,6 +147,8 @@ class Attempts:
             "idempotency_key": self._held.idempotency_key(path),
             "on_token": text.write,
             "require_lease": self._require_lease,
+            "room": self._held.room,
+            "profile": self._profile,
         }
 
     def _require_lease(self) -> None:

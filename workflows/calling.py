@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agents import catalog
-from agents.errors import AgentError, FunctionFailed, error_from_json
+from agents.errors import AgentError, ArtifactRefused, FunctionFailed, error_from_json
 from agents.functions import registry
 from agents.functions.base import Call, Function, Result
 from agents.providers.base import Usage as ModelUsage
@@ -96,6 +96,8 @@ def _job(name: str, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
         "model": call.model,
         "output_schema": call.output_schema,
         "parameters": parameters,
+        "artifacts": call.artifacts.to_json(),
+        "profile": call.profile,
     }
 
 
@@ -105,8 +107,17 @@ def _listener(call: Call) -> Callable[[dict[str, Any]], None]:
             call.emit(message["token"])
         elif "log" in message:
             call.logger.pass_on(message["log"])
+        elif "artifact" in message:
+            _keep(call, message["artifact"])
 
     return listen
+
+
+def _keep(call: Call, record: dict[str, Any]) -> None:
+    try:
+        call.artifacts.pass_on(record, call.mask)
+    except ArtifactRefused as refused:  # the helper had room; other branches of the run took it meanwhile
+        call.logger.warning("%s", refused)
 
 
 def usage_of(result: Mapping[str, Any]) -> Usage:

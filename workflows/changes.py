@@ -17,7 +17,7 @@ from django.db.models import Q
 
 from workflows import cached_results, faults, signals
 from workflows.audit import EventRow
-from workflows.models import Event, Run, RunRequest, StepResult, StreamText
+from workflows.models import Artifact, Event, Run, RunRequest, StepResult, StreamText
 from workflows.models.fields import dumps
 from workflows.outcomes import Reusable
 from workflows.states import RunStatus, StepStatus
@@ -43,6 +43,7 @@ class Change:
     texts: list[dict[str, Any]] = field(default_factory=list)  # the last streamed text of steps that end here
     requests: list[int] = field(default_factory=list)  # requests that this change answers
     reusable: dict[str, Reusable] = field(default_factory=dict)  # path → what its function gave
+    artifacts: list[dict[str, Any]] = field(default_factory=list)  # columns of files that attempts made
     superseded: list[str] = field(default_factory=list)  # paths whose results are discarded
     keep_only: str | None = None  # the run has ended: drop the result data of all but this step, and those inside it
     clears: bool = False  # the run has ended: drop what its steps were still to be given
@@ -156,13 +157,17 @@ def _write_parts(changes: list[Change]) -> None:
             _tell_parent(change.run_id, *change.tell)
     cached_results.keep((c.run_id, path, reusable) for c in changes for path, reusable in c.reusable.items())
     write_texts([text for change in changes for text in change.texts])
+    for artifact in (artifact for change in changes for artifact in change.artifacts):
+        _insert(Artifact, [artifact])  # one by one: they may be large
     _insert(Event, [_event_columns(event) for change in changes for event in change.events])
 
 
 def _supersede(change: Change) -> None:
-    current = StepResult.objects.filter(run_id=change.run_id, superseded=False)
     for start in range(0, len(change.superseded), PATHS_AT_ONCE):
-        current.filter(path__in=change.superseded[start : start + PATHS_AT_ONCE]).update(superseded=True)
+        paths = change.superseded[start : start + PATHS_AT_ONCE]
+        for model in (StepResult, Artifact):
+            rows = model._base_manager.filter(run_id=change.run_id, superseded=False, path__in=paths)
+            rows.update(superseded=True)
 
 
 def _tell_parent(child: uuid.UUID, parent: uuid.UUID, path: str) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from agents.artifacts import Room, Shelf
 from agents.errors import AgentError, FunctionFailed
 from agents.functions import registry
 from agents.functions.base import AgentSpec, Call, Function
@@ -121,11 +122,13 @@ async def attempt(
     idempotency_key: str,
     on_token: Callable[[str], None],
     require_lease: Callable[[], None],
+    room: Room | None = None,
+    profile: bool = False,
 ) -> Succeeded | Failed:
     """One attempt, stopped after the step's timeout, then its checks. Cancelling stops what is under way.
 
     ``require_lease`` is called when the function is about to be: much time may have passed since the attempt was
-    written. Raises `LeaseLost` if it does.
+    written. ``room`` is what its artifacts may take. Raises `LeaseLost` if ``require_lease`` does.
     """
     stream = ready.mask.stream(lambda text: on_token(clean_text(text)))
     call = Call(
@@ -136,6 +139,8 @@ async def attempt(
         output_schema=step.output_schema,
         on_token=stream.write,
         mask=ready.mask.text,
+        artifacts=Shelf(room),
+        profile=profile,
     )
     footprint = None
     try:
@@ -147,13 +152,13 @@ async def attempt(
         result = await _checked(definition, step, result, scope, world, path)
         result = ready.mask.value(result)
         told = {"digest": reusable.digest} if reusable else {}
-        footprint = _masked_logs(footprint, call, ready.mask)
+        footprint = _with_traces(footprint, call, ready.mask)
         return Succeeded(result, *scope.encode(result), footprint=footprint, reusable=reusable, told=told)
     except LeaseLost:
         raise
     except Exception as error:
         used = footprint or Footprint(usage=calling.usage_of({"usage": call.spent.to_json()}))
-        return Failed(record_error(error, ready.mask), _masked_logs(used, call, ready.mask))
+        return Failed(record_error(error, ready.mask), _with_traces(used, call, ready.mask))
 
 
 async def fall_back(
@@ -311,6 +316,7 @@ def _match_schema(schema: dict[str, Any], result: dict[str, Any]) -> None:
         raise OutputSchemaMismatch(f"the result does not match output_schema: {told}")
 
 
-def _masked_logs(footprint: Footprint, call: Call, mask: Mask) -> Footprint:
+def _with_traces(footprint: Footprint, call: Call, mask: Mask) -> Footprint:
+    """The footprint with what the call left on its way: log lines, masked, and artifacts, which are masked already."""
     lines = [line | {"message": mask.text(str(line["message"]))} for line in call.log_lines]
-    return Footprint(lines, footprint.usage, footprint.cpu_seconds, footprint.peak_memory_bytes)
+    return replace(footprint, logs=lines, artifacts=tuple(call.artifacts.made))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from agents.artifacts import MOST, Room, bytes_of_a_run
 from workflows import changes
 from workflows.changes import Change
 from workflows.errors import LeaseLost
@@ -85,6 +86,8 @@ class HeldRun:
     parent: tuple[uuid.UUID, str] | None = None  # run and path that wait for the end of this one
     steps: dict[str, HeldStep] = field(default_factory=dict)
     discards: Mapping[str, int] = field(default_factory=dict)  # path → results that a `retry` discarded
+    artifacts: tuple[int, int] = (0, 0)  # how many are stored, and their bytes
+    room: Room = field(default_factory=Room)  # for more of them
     change: Change | None = None
     streamed: tuple[int, int] = (0, 0)  # an event's number, and characters of text since then
 
@@ -104,6 +107,8 @@ class HeldRun:
             deadline_at=row.deadline_at,
             paused_at=row.paused_at,
             parent=(row.parent_id, row.parent_path) if row.parent_id else None,
+            artifacts=(row.artifact_count, row.artifact_bytes),
+            room=Room(bytes_of_a_run() - row.artifact_bytes, MOST - row.artifact_count),
         )
 
     def step(self, path: str, kind: str = "function") -> HeldStep:

@@ -18,6 +18,7 @@ from django.apps import apps
 if not apps.ready:
     django.setup()
 
+from agents.artifacts import Shelf
 from agents.errors import AgentError, FunctionFailed
 from agents.functions import registry
 from agents.functions.base import AgentSpec, Call
@@ -62,8 +63,18 @@ def _call_function(connection: Connection, job: dict[str, Any]) -> Any:
         output_schema=job["output_schema"],
         on_token=lambda token: _send(connection, {"token": token}),
         on_log=lambda line: _send(connection, {"log": line}),
+        artifacts=Shelf.from_json(job["artifacts"], lambda made: _send(connection, {"artifact": made.to_json()})),
+        profile=job["profile"],
     )
-    return registry.run(registry.get(job["function"]), call, job["parameters"])
+    function = registry.get(job["function"])
+    with _profiled(call, function.name) if call.profile else contextlib.nullcontext():
+        return registry.run(function, call, job["parameters"])
+
+
+def _profiled(call: Call, function: str) -> contextlib.AbstractContextManager[None]:
+    from workflows import profiling  # brings pyinstrument, which nobody else needs
+
+    return profiling.profiled(call, function)
 
 
 def _evaluate(connection: Connection, job: dict[str, Any]) -> Any:

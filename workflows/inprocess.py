@@ -23,15 +23,16 @@ def run(
     callables: Mapping[str, Callable[..., Any]] | None = None,
     on_written: Callable[[Change], None] = lambda _: None,
     actor: str = "python",
+    profile: bool = False,
 ) -> Run:
     """Run a definition and wait for its end; returns the run as it was stored. Raises `InputInvalid`.
 
     The definition is stored out of sight, as an archived workflow: a published one of the same id is not touched.
-    ``on_written`` is called, in another thread, with each change as it has been written.
+    ``profile``: see `runs.start`. ``on_written`` is called, in another thread, with each change as it has been written.
     """
     set_up_if_new()
     workflow = publishing.unlisted(definition, actor=actor, note="in process")
-    started = runs.start(workflow, dict(input or {}), trigger="python", actor=actor, reserved=True)
+    started = runs.start(workflow, dict(input or {}), trigger="python", actor=actor, reserved=True, profile=profile)
     failure: list[BaseException] = []
 
     def carry_out() -> None:  # in a thread, so that it works where an event loop runs already, as in a notebook

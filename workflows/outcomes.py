@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from agents.artifacts import Artifact
+
 
 @dataclass(frozen=True, slots=True)
 class ErrorRecord:
@@ -31,12 +33,13 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """What an attempt left besides its result: log lines, and what a helper process measured of itself."""
+    """What an attempt left besides its result: log lines, files, and what a helper process measured of itself."""
 
     logs: list[dict[str, Any]] = field(default_factory=list)
     usage: Usage = Usage()
     cpu_seconds: float | None = None
     peak_memory_bytes: int | None = None
+    artifacts: tuple[Artifact, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

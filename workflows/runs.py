@@ -50,12 +50,13 @@ def execute(
     trigger: str = "api",
     version: WorkflowVersion | None = None,
     id: uuid.UUID | None = None,
+    profile: bool = False,
 ) -> Run:
     """Start a run and offer it on commit to this process's own engine, which needs no worker. Returns at once.
 
     Raises `InputInvalid`. If this process ends, a worker goes on with the run.
     """
-    run = start(workflow, input, trigger=trigger, actor=actor, version=version, wake=False, id=id)
+    run = start(workflow, input, trigger=trigger, actor=actor, version=version, wake=False, id=id, profile=profile)
     transaction.on_commit(lambda: engine_thread.offer(run.pk))
     return run
 
@@ -119,9 +120,14 @@ def retry(run_id: uuid.UUID, *, actor: str, start_at: str | None = None) -> None
 
 
 def rerun(
-    run_id: uuid.UUID, *, actor: str, input: dict[str, Any] | None = None, version: WorkflowVersion | None = None
+    run_id: uuid.UUID,
+    *,
+    actor: str,
+    input: dict[str, Any] | None = None,
+    version: WorkflowVersion | None = None,
+    profile: bool | None = None,
 ) -> Run:
-    """Start a new run like this one: the same input and version, unless others are given.
+    """Start a new run like this one: the same input, version and profiling, unless others are given.
 
     Raises `RunStateConflict` if its workflow is archived, and what `start` raises.
     """
@@ -136,6 +142,7 @@ def rerun(
         version=version or run.version,
         priority=run.priority,
         rerun_of=run,
+        profile=run.profile if profile is None else profile,
     )
 
 

@@ -27,12 +27,14 @@ class Asked:
     version: int | None = None
     priority: int = 0
     run_at: datetime | None = None
+    profile: bool = False
 
     @property
     def digest(self) -> str:
         """SHA-256 of all of it, 64 hex digits; the order of keys makes no difference."""
         moment = self.run_at.astimezone(UTC).isoformat() if self.run_at else None
         content = [self.workflow_id, self.input, self.version, self.priority, moment]
+        content += [True] if self.profile else []  # keys of releases without this option go on
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -67,5 +69,5 @@ def _forgotten_until() -> datetime:
 def _reused(kept: StartKey) -> str:
     return (
         f"Idempotency-Key {kept.key!r} started run {str(kept.run_id)!r} with another workflow, input_context, version, "
-        "priority or run_at: send the same again, or use a new key"
+        "priority, run_at or profile: send the same again, or use a new key"
     )

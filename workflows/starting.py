@@ -31,13 +31,15 @@ def start(
     wake: bool = True,
     reserved: bool = False,
     id: uuid.UUID | None = None,
+    profile: bool = False,
 ) -> Run:
     """Insert a queued run of ``version``, or of the current one. Raises `InputInvalid`, `ConcurrencyLimitReached`.
 
     What ``input`` leaves out has its default, as the workflow's ``parameters`` give it, and is stored with the run.
     With ``wake`` the workers are rung on commit, if it is due already. A ``reserved`` run is never due: it waits for
     the one loop that claims it by its id. ``id``: what it is called where that is settled already. A run with a
-    ``parent``, whose step at ``parent_path`` waits for it, has no more time than its parent has left.
+    ``parent``, whose step at ``parent_path`` waits for it, has no more time than its parent has left, and is
+    profiled if that is. With ``profile`` each call of a plain function leaves a flame graph as an artifact.
     """
     version = version or workflow.current
     assert version is not None
@@ -63,6 +65,7 @@ def start(
             parent_path=parent_path,
             depth=parent.depth + 1 if parent else 0,
             deadline_at=parent.deadline_at if parent else None,
+            profile=parent.profile if parent else profile,
         )
         run.save(force_insert=True)
         transitions.record_creation(run)

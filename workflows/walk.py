@@ -78,7 +78,7 @@ class Walk:
         self._world = means.world
         self._rows = {row.path: row for row in claimed.steps}
         self._recall = Recall(self._rows)
-        self._attempts = Attempts(claimed.definition, control, who, means)
+        self._attempts = Attempts(claimed.definition, control, who, means, profile=claimed.row.profile)
         self._waits = Waits(claimed, control, means)
         self._held.counts["planned_steps"] = self._definition.total_steps
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Protocol
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict
 
+from agents.artifacts import Shelf
 from agents.errors import AgentError
 from agents.providers.base import Usage
 
@@ -145,12 +146,13 @@ class Call:
     `context` is read-only. `model` is the model that the step or its workflow asked for; it wins over the
     agent's. `output_schema` is the step's JSON schema for the result. Without `on_token` streamed text is
     ignored; without `on_log` the log lines are collected in `log_lines`. `mask` hides secrets in a text. `functions`
-    are the agent's, where an engine carries out the call; `spent` is what its models have used so far.
+    are the agent's, where an engine carries out the call; `spent` is what its models have used so far. `artifacts` are
+    the files that it has made. `profile`: a plain function's time is measured, function by function.
     """
 
     __slots__ = (
-        "_on_token", "agent", "context", "functions", "idempotency_key", "log_lines", "logger", "mask", "model",
-        "output_schema", "spent",
+        "_on_token", "agent", "artifacts", "context", "functions", "idempotency_key", "log_lines", "logger", "mask",
+        "model", "output_schema", "profile", "spent",
     )  # fmt: skip
 
     def __init__(
@@ -164,6 +166,8 @@ class Call:
         on_token: Callable[[str], None] | None = None,
         on_log: Callable[[LogLine], None] | None = None,
         mask: Callable[[str], str] = str,
+        artifacts: Shelf | None = None,
+        profile: bool = False,
     ) -> None:
         self.agent = agent
         self.context: Mapping[str, Any] = MappingProxyType(dict(context or {}))
@@ -176,11 +180,14 @@ class Call:
         self.mask = mask
         self.functions: Functions | None = None
         self.spent = Usage()
+        self.artifacts = Shelf() if artifacts is None else artifacts
+        self.profile = profile
 
     def nested(self, idempotency_key: str) -> Call:
-        """For calling another function of the agent: the same log, no context, nothing streamed."""
+        """For calling another function of the agent: the same log and artifacts, no context, nothing streamed."""
         call = Call(agent=self.agent, idempotency_key=idempotency_key, model=self.model, mask=self.mask)
         call.log_lines, call.logger = self.log_lines, self.logger
+        call.artifacts, call.profile = self.artifacts, self.profile
         return call
 
     def spend(self, usage: Usage) -> None:
@@ -191,6 +198,14 @@ class Call:
         """Stream a piece of text to whoever follows the run."""
         if token and self._on_token:
             self._on_token(token)
+
+    def artifact(self, name: str, content: str | bytes, media_type: str = "") -> dict[str, Any]:
+        """Keep a file or picture beside the step's result; text is written as UTF-8, and secrets in it are masked.
+
+        Without a ``media_type`` the name tells it. Returns `{artifact, media_type, size, sha256}`, which a result may
+        hold; its name is another where the attempt has an artifact of that name already. Raises `ArtifactRefused`.
+        """
+        return self.artifacts.add(name, content, media_type, self.mask).reference
 
 
 Result = dict[str, Any]

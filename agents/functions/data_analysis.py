@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from contextlib import closing
 
+from agents.artifacts import made_name
 from agents.data import patterns, quality
 from agents.data.errors import invalid
 from agents.data.operations import OPERATIONS, patterns_told
 from agents.data.parameters import DataAnalysis
 from agents.data.sources import INLINE, Source, choose, is_table, read_of
+from agents.errors import ArtifactRefused
 from agents.functions.base import Call, Result
 from agents.functions.registry import function
 from agents.wording import hint
@@ -41,6 +43,7 @@ def data_analysis(call: Call, parameters: DataAnalysis) -> Result:
         if name != "data_preparation":
             quality.prepare(table, steps)
         result = OPERATIONS[name](table, parameters)
+        _keep_charts(call, result)
         if source.name != INLINE and len(result.get("rows", ())) > NAMED_SAMPLE_ROWS:
             result |= {"rows": result["rows"][:NAMED_SAMPLE_ROWS], "rows_complete": False}
         notes = " ".join([*source.notes, *table.notes])
@@ -50,6 +53,15 @@ def data_analysis(call: Call, parameters: DataAnalysis) -> Result:
             "preparation": steps,
         }
         return {**told, **shared, **({"note": notes} if notes else {}), **result}
+
+
+def _keep_charts(call: Call, result: Result) -> None:
+    """Each chart as a file too. A run that has no room for more has them in its results."""
+    for chart in result.get("charts", ()):
+        try:
+            call.artifact(made_name(chart["name"], ".svg"), chart["svg"], "image/svg+xml")
+        except ArtifactRefused as refused:
+            call.logger.warning("%s", refused)
 
 
 def _operation_name(parameters: DataAnalysis) -> str:

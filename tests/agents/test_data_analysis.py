@@ -539,3 +539,13 @@ def test_any_rows_give_plain_json_or_a_clear_error(
         assert "Traceback" not in str(error)  # noqa: PT017 - either ending is right
     else:
         json.dumps(result, allow_nan=False)
+
+
+def test_charts_are_kept_as_files_too() -> None:
+    call = make_call()
+    rows = [{"a/b": n, "c": n * 2} for n in range(10)]
+    wanted = {"rows": rows, "operation": "statistical_summary", "include_charts": True}
+    result = registry.run(registry.get("data_analysis"), call, wanted)
+    assert [a.content.decode() for a in call.artifacts.made] == [chart["svg"] for chart in result["charts"]]
+    assert [a.name for a in call.artifacts.made] == ["histogram_a_b.svg", "histogram_c.svg"]
+    assert all(a.is_picture for a in call.artifacts.made)

@@ -9,6 +9,7 @@ VERBS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 PUBLIC = {"/", "/health", "/v1/health", "/status", "/v1/ready"}
 PAGES = ("admin/", "static/")
 PLACES = {
+    "artifact_id": "1",
     "workflow_id": "sample",
     "number": "1",
     "execution_id": "01890000-0000-7000-8000-000000000000",

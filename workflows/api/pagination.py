@@ -94,6 +94,10 @@ class StepCursors(Cursors):
     read_position = int
 
 
+class ArtifactCursors(StepCursors):
+    """Artifacts in the order in which their attempts ended."""
+
+
 class ApprovalCursors(Cursors):
     """The longest waiting first."""
 

@@ -25,6 +25,9 @@ class ExecuteRequest(StrictSerializer):
 
     input_context = serializers.DictField(required=False, allow_null=True, help_text="Laid over the global context.")
     version = WholeNumber(required=False, min_value=1, help_text="Version of the definition; default: the current.")
+    profile = serializers.BooleanField(
+        required=False, help_text="Keep a flame graph of each call of a plain function, as an artifact."
+    )
 
 
 class ExecuteAsyncRequest(ExecuteRequest):
@@ -44,6 +47,7 @@ class RerunRequest(StrictSerializer):
 
     input_context = serializers.DictField(required=False, allow_null=True, help_text="Default: that of the run.")
     version = WholeNumber(required=False, min_value=1, help_text="Version of the definition; default: the run's.")
+    profile = serializers.BooleanField(required=False, help_text="As in execute; default: as the run was.")
 
 
 class Nothing(StrictSerializer):
@@ -116,6 +120,14 @@ class ContextQuery(StrictSerializer):
     """Where in a run."""
 
     at = serializers.CharField(required=False, help_text="Path of a step: the context as that step saw it.")
+
+
+class ArtifactQuery(StrictSerializer):
+    """How a file is answered."""
+
+    inline = serializers.BooleanField(
+        required=False, help_text="Have the browser show it, if it is a picture; others are saved anyway."
+    )
 
 
 class Noted(StrictSerializer):

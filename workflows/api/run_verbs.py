@@ -74,7 +74,13 @@ class RunVerbs(Endpoint):
         """Start a new run like this one, or with another input or version. 409 if the workflow is archived."""
         asked, run = self.body(RerunRequest), runs.get(execution_id)
         version = asked_version(run.workflow, asked)
-        new = runs.rerun(run.pk, actor=self.actor, input=asked.get("input_context"), version=version)
+        new = runs.rerun(
+            run.pk,
+            actor=self.actor,
+            input=asked.get("input_context"),
+            version=version,
+            profile=asked.get("profile"),
+        )
         return accepted(new, f"the run is queued; it repeats run {str(run.pk)!r}")
 
     @extend_schema(request=SignalRequest, responses={200: AnswerTaken, 202: EventTaken})

@@ -14,6 +14,7 @@ from rest_framework.settings import api_settings
 
 from workflows import runs
 from workflows.api.answers import ContextAnswer
+from workflows.api.artifacts import RunArtifacts
 from workflows.api.filters import RunFilter
 from workflows.api.graphs import RENDERERS, as_graph, graph
 from workflows.api.pagination import Cursors, EventCursors, StepCursors
@@ -33,7 +34,7 @@ LAST_EVENT_ID = OpenApiParameter(
 
 
 @extend_schema(parameters=[EXECUTION_ID])
-class RunViewSet(RunVerbs):
+class RunViewSet(RunArtifacts, RunVerbs):
     """Runs by their `execution_id`."""
 
     queryset = Run.objects.select_related("workflow", "version").defer("version__definition", "input")
@@ -51,6 +52,7 @@ class RunViewSet(RunVerbs):
         "context": "workflows.view_run",
         "stream": "workflows.view_run",
         "graph": "workflows.view_run",
+        **RunArtifacts.permissions,
         **RunVerbs.permissions,
     }
     query_names: ClassVar[dict[str, Collection[str]]] = {
@@ -58,6 +60,7 @@ class RunViewSet(RunVerbs):
         "steps": Cursors.names,
         "events": Cursors.names,
         "context": ("at",),
+        **RunArtifacts.query_names,
         **RunVerbs.query_names,
     }
 

@@ -8,7 +8,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from workflows.api.answers import ProblemAnswer, RunStatusAnswer, Usage
-from workflows.models import Event, Run, StepResult, Template, TemplateBatchRow, Workflow, WorkflowVersion
+from workflows.models import Artifact, Event, Run, StepResult, Template, TemplateBatchRow, Workflow, WorkflowVersion
 from workflows.results import status_body
 from workflows.states import WorkflowStatus
 from workflows.why import why
@@ -127,7 +127,8 @@ class RunSummary(serializers.ModelSerializer[Run]):
             "priority", "attempt", "success", "partial", "error_code", "error_message", "created_at",
             "started_at", "deadline_at", "due_at", "paused_at", "ended_at", "execution_time_ms", "current_step",
             "total_steps", "executed_steps", "successful_steps", "failed_steps", "skipped_steps",
-            "retried_steps", "progress", "input_tokens", "output_tokens", "cost", "rerun_of", "parent", "parent_path",
+            "retried_steps", "progress", "input_tokens", "output_tokens", "cost", "profile", "rerun_of", "parent",
+            "parent_path",
         ]  # fmt: skip
 
     def get_execution_time_ms(self, run: Run) -> float:
@@ -194,6 +195,23 @@ class StepBody(serializers.ModelSerializer[StepResult]):
             "total_tokens": step.input_tokens + step.output_tokens,
             "cost": step.cost,
         }
+
+
+class ArtifactBody(serializers.ModelSerializer[Artifact]):
+    """A file that a function made, without its content."""
+
+    attempt = serializers.IntegerField(help_text="The step's attempt that made it.")
+    superseded = serializers.BooleanField(help_text="The result that it belongs to was discarded.")
+    url = serializers.SerializerMethodField(help_text="Where its content is.")
+
+    class Meta:
+        model = Artifact
+        fields: ClassVar[list[str]] = [
+            "id", "path", "attempt", "name", "media_type", "size", "sha256", "superseded", "created_at", "url",
+        ]  # fmt: skip
+
+    def get_url(self, artifact: Artifact) -> str:
+        return reverse("runs-artifact", args=[artifact.run_id, artifact.pk])
 
 
 class ApprovalBody(serializers.Serializer[StepResult]):

@@ -55,12 +55,13 @@ def start_once(request: Request, workflow: Workflow, asked: Mapping[str, Any], b
     actor, input = str(request.user.get_username()), asked.get("input_context") or {}
 
     def start(run_id: uuid.UUID | None) -> Run:
-        return begin(workflow, input, actor=actor, version=asked_version(workflow, asked), id=run_id)
+        version, profile = asked_version(workflow, asked), asked.get("profile", False)
+        return begin(workflow, input, actor=actor, version=version, id=run_id, profile=profile)
 
     key = _key(request)
     if key is None:
         return Started(start(None), replayed=False)
-    rest = {name: asked[name] for name in ("version", "priority", "run_at") if name in asked}
+    rest = {name: asked[name] for name in ("version", "priority", "run_at", "profile") if name in asked}
     return Started(*start_keys.once(key, actor, Asked(workflow.workflow_id, input, **rest), start))
 
 

@@ -1,3 +1,4 @@
+from workflows.models.artifact import Artifact
 from workflows.models.cached import CachedResult
 from workflows.models.draft import Draft
 from workflows.models.event import Event, SiteChain, StreamText
@@ -8,6 +9,7 @@ from workflows.models.workflow import Step, Workflow, WorkflowVersion
 
 __all__ = [
     "AgentShare",
+    "Artifact",
     "CachedResult",
     "Draft",
     "Event",

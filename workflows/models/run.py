@@ -105,6 +105,10 @@ class Run(models.Model):
     # Audit chain of this run: number and hash of its newest event.
     event_seq = models.PositiveIntegerField(default=0)
     event_head = models.CharField(max_length=64, blank=True, default="")
+    # Files that its functions made, those of superseded results too.
+    artifact_count = models.PositiveIntegerField(db_default=0, default=0)
+    artifact_bytes = models.PositiveBigIntegerField(db_default=0, default=0)
+    profile = models.BooleanField(db_default=False, default=False)  # whether its plain functions are profiled
     sealed = models.BooleanField(db_default=False, default=False)  # the site's chain has this chain's head
 
     objects = RunQuerySet.as_manager()

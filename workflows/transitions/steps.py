@@ -1,10 +1,12 @@
 """The arrows of a step, and what the end of a run or of its holder means for the steps under way."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from django.utils import timezone
 
+from agents.artifacts import Artifact
 from workflows.changes import Encoded
 from workflows.definitions.models import CONTAINERS
 from workflows.errors import IllegalTransition
@@ -120,6 +122,7 @@ def retry_step(run: HeldRun, path: str, outcome: RetryAt) -> None:
         error=outcome.error.message,
         code=outcome.error.code,
         retry_in_ms=round(outcome.delay * 1000, 3),
+        **_told_artifacts(outcome.footprint),
     )
 
 
@@ -286,12 +289,41 @@ def _end_attempt(
     step.attempts.append(attempt)
     step.logs = step.logs + footprint.logs
     _use(run, step, footprint.usage)
+    if footprint.artifacts:
+        _keep_artifacts(run, step, footprint.artifacts, now)
+
+
+def _keep_artifacts(run: HeldRun, step: HeldStep, artifacts: Sequence[Artifact], now: datetime) -> None:
+    change, (count, size) = run.open(), run.artifacts
+    change.artifacts += [
+        {
+            "run": run.id,
+            "path": step.path,
+            "attempt": step.attempt,
+            "name": artifact.name,
+            **artifact.told,
+            "is_picture": artifact.is_picture,
+            "superseded": False,
+            "created_at": now,
+            "content": artifact.content,
+        }
+        for artifact in artifacts
+    ]
+    run.artifacts = count + len(artifacts), size + sum(len(artifact.content) for artifact in artifacts)
+    change.run |= {"artifact_count": run.artifacts[0], "artifact_bytes": run.artifacts[1]}
+
+
+def _told_artifacts(footprint: Footprint) -> dict[str, Any]:
+    """What the event of an attempt's end says of its artifacts: the audit trail knows what each was."""
+    told = [{"name": artifact.name, **artifact.told} for artifact in footprint.artifacts]
+    return {"artifacts": told} if told else {}
 
 
 def _end_step(run: HeldRun, step: HeldStep, columns: dict[str, Any], footprint: Footprint, **told: Any) -> None:
     count(run)
     if step.kind != "function" and step.started_at is not None:
         step.duration_ms = (timezone.now() - step.started_at).total_seconds() * 1000
+    told |= _told_artifacts(footprint)
     event(run, "step_complete", step.path, execution_time_ms=round(step.duration_ms, 3), **told)
     columns |= {
         "status": step.status,

@@ -44,6 +44,9 @@ class Command(BaseCommand):
         parser.add_argument(
             "--input", nargs="*", default=[], metavar="KEY=VALUE", help="input of the run; a value may be JSON"
         )
+        parser.add_argument(
+            "--profile", action="store_true", help="keep a flame graph of each call of a plain function, as an artifact"
+        )
         parser.add_argument("--json", action="store_true", help="print the result as JSON and nothing else")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -53,7 +56,13 @@ class Command(BaseCommand):
         board = _Board(definition)
         try:
             with Live(board.table(), console=console, refresh_per_second=10, get_renderable=board.table):
-                run = inprocess.run(definition, _parse(options["input"]), on_written=board.follow, actor="run_workflow")
+                run = inprocess.run(
+                    definition,
+                    _parse(options["input"]),
+                    on_written=board.follow,
+                    actor="run_workflow",
+                    profile=options["profile"],
+                )
                 board.take(run)
         except InputInvalid as error:
             raise _refused(str(error), error.problems) from None
