@@ -23,6 +23,7 @@ class SyncReport:
     updated: list[str] = field(default_factory=list)
     unchanged: list[str] = field(default_factory=list)
     disabled: list[str] = field(default_factory=list)
+    changes: dict[str, dict[str, tuple[Any, Any]]] = field(default_factory=dict)  # of updated ones: field → old, new
     warnings: list[Problem] = field(default_factory=list)
 
 
@@ -43,6 +44,15 @@ def sync(path: Path) -> SyncReport:
     return report
 
 
+def preview(path: Path) -> SyncReport:
+    """What `sync` would do to the agents; nothing is changed. Raises `AgentsFileError`."""
+    with transaction.atomic():
+        report = sync(path)
+        transaction.set_rollback(True)
+    catalog.forget()
+    return report
+
+
 def _sync_agent(entry: config.AgentEntry, report: SyncReport) -> None:
     wished = entry.model_dump(mode="json", exclude=set(entry.model_extra or ()))
     if entry.llm_config:
@@ -55,7 +65,11 @@ def _sync_agent(entry: config.AgentEntry, report: SyncReport) -> None:
         return
     if agent.retired:
         wished |= {"enabled": True, "retired": False}
-    (report.updated if _update(agent, wished) else report.unchanged).append(entry.name)
+    before = {name: getattr(agent, name) for name in wished}
+    changed = _update(agent, wished)
+    (report.updated if changed else report.unchanged).append(entry.name)
+    if changed:
+        report.changes[entry.name] = {name: (before[name], wished[name]) for name in changed}
 
 
 def _retire(kept: set[str], report: SyncReport) -> None:
@@ -81,13 +95,14 @@ def _replace(model: type[models.Model], entries: list[Any]) -> None:
         model._default_manager.filter(pk__in=[row.pk for row in rows.values()]).delete()
 
 
-def _update(row: models.Model, wished: dict[str, Any]) -> bool:
+def _update(row: models.Model, wished: dict[str, Any]) -> list[str]:
+    """Set the fields that differ; their names."""
     changed = [name for name, value in wished.items() if getattr(row, name) != value]
     for name in changed:
         setattr(row, name, wished[name])
     if changed:
         row.save(update_fields=[*changed, "updated_at"])
-    return bool(changed)
+    return changed
 
 
 def _shadowed(file: config.AgentsFile) -> list[Problem]:

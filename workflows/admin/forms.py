@@ -139,6 +139,22 @@ class TrialForm(StartForm):
     series = forms.CharField(max_length=64, widget=forms.HiddenInput)
 
 
+class FunctionForm(forms.Form):
+    """One function of an agent, and what it is called with."""
+
+    function = forms.ChoiceField()
+    input = StructureField(widget=_lines(8), label="Parameters", help_text="YAML or JSON.")
+    offline = forms.BooleanField(
+        required=False, label="Offline", help_text="Ask no model: the offline provider answers by extraction."
+    )
+
+    def __init__(self, *args: Any, functions: list[str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["function"]
+        assert isinstance(field, forms.ChoiceField)
+        field.choices = [(name, name) for name in functions]
+
+
 class InstantiateForm(StartForm):
     """What a workflow is made with from a template."""
 

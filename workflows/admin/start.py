@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.admin import ModelAdmin
 from django.db import transaction
+from django.forms import Form
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -53,7 +54,7 @@ def _title(workflows: list[Workflow], version: WorkflowVersion | None) -> str:
     return f"Run {workflows[0].name}" + (f", version {version.number}" if version else "")
 
 
-def tell_input_errors(form: StartForm, error: InputInvalid | DefinitionError) -> None:
+def tell_input_errors(form: Form, error: InputInvalid | DefinitionError) -> None:
     """Say at the form's field what is wrong with the input, or what is made of it."""
     for problem in error.problems:
         place = problem.path.removeprefix("input_context").strip(".")
