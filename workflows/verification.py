@@ -6,7 +6,7 @@ within a minute or so of a run's end, don't fit then; and rewriting those breaks
 
 import json
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from django.db import transaction
 
@@ -28,9 +28,16 @@ def verify(
     runs that were deleted after they had been sealed, 400 bytes for each, and with nothing else.
     """
     yield from (Broken(None, Rule.GUARD, fault) for fault in append_only.lacking())
+    yield from verify_runs(on_runs=on_runs)
+    yield from Site(on_events).verify()
+
+
+def verify_runs(
+    run_ids: Collection[uuid.UUID] | None = None, on_runs: Callable[[int], None] = lambda _: None
+) -> Iterator[Broken]:
+    """What is broken in the chains of these runs, or of all."""
     rows = Run.objects.only("pk", "event_seq", "event_head")
-    yield from examined(rows, _run_chains, on_checked=on_runs)
-    yield from _Site(on_events).verify()
+    yield from examined(rows, _run_chains, run_ids, on_checked=on_runs)
 
 
 def _run_chains(rows: Sequence[Run]) -> Iterator[Broken]:
@@ -45,40 +52,71 @@ def _run_chains(rows: Sequence[Run]) -> Iterator[Broken]:
             yield Broken(run.pk, Rule.CHAIN, reader.fault)
 
 
-class _Site:
-    """Reads the site's chain once, in order."""
+class Site:
+    """Reads the site's chain in order, from its beginning or from after an event that was read before."""
 
-    def __init__(self, on_events: Callable[[int], None]) -> None:
-        self._chain = ChainReader()
+    def __init__(self, on_events: Callable[[int], None] = lambda _: None, after: int = 0) -> None:
+        head = Event.objects.filter(run__isnull=True, seq=after).values_list("hash", flat=True).first() or ""
+        self._chain = ChainReader(seq=after, head=head)
         self._on_events = on_events
-        self._read = 0  # number of the last event that was read
+        self.read = after  # number of the last event that was read
         self._gone: dict[str, tuple[int, int, str]] = {}  # sealed, and not there: the seal's number, and what it says
 
     def verify(self) -> Iterator[Broken]:
-        yield from self._read_on()
-        with transaction.atomic():  # nothing is added or deleted under this lock: here is the end
-            site = audit.lock()
-            rest = list(self._read_on())
-        yield from rest
-        self._chain.end(site.seq, site.head)
-        if self._chain.fault:
-            yield Broken(None, Rule.CHAIN, f"the site's chain: {self._chain.fault}")
-        for key, (seal, _, _) in self._gone.items():
-            told = f"is missing: event {seal} of the site's chain sealed it, and none records its deletion"
-            yield Broken(uuid.UUID(key), Rule.SEAL, told)
+        """All of it."""
+        yield from self.read_on()
+        yield from self.read_to_the_end()
+        yield from self._missing()
 
-    def _read_on(self) -> Iterator[Broken]:
-        for event in audit.stored(Event.objects.filter(run__isnull=True, seq__gt=self._read).order_by("seq")):
-            self._read = event.seq
+    def read_on(self, at_most: int | None = None) -> Iterator[Broken]:
+        """The next events."""
+        rows = Event.objects.filter(run__isnull=True, seq__gt=self.read).order_by("seq")
+        for event in audit.stored(rows if at_most is None else rows[:at_most]):
+            self.read = event.seq
             self._chain.read(event)
             if event.type in {"runs_sealed", "runs_deleted"}:
                 yield from self._compare(event)
             self._on_events(1)
 
+    def read_to_the_end(self) -> Iterator[Broken]:
+        """What is left, and whether it ends where its head says."""
+        with transaction.atomic():  # nothing is added or deleted under this lock: here is the end
+            site = audit.lock()
+            rest = list(self.read_on())
+        yield from rest
+        self._chain.end(site.seq, site.head)
+        yield from self.fault()
+
+    def fault(self) -> Iterator[Broken]:
+        """The first fault in what was read."""
+        if self._chain.fault:
+            yield Broken(None, Rule.CHAIN, f"the site's chain: {self._chain.fault}")
+
+    def look_ahead(self, place: int) -> tuple[list[Broken], int]:
+        """Find the deletions of runs that were sealed and are not there, among events that are not read yet.
+
+        Deletions follow one another as the seals do, so the search begins after event ``place``, where the last one
+        ended, and only then anew. Returns what is broken, and where this search ended.
+        """
+        broken: list[Broken] = []
+        for start in dict.fromkeys((max(place, self.read), self.read)):
+            later = Event.objects.filter(run__isnull=True, type="runs_deleted", seq__gt=start).order_by("seq")
+            for event in audit.stored(later) if self._gone else ():
+                heads = [head for head in _heads(event) or () if head[0] in self._gone]
+                broken += self._deleted(event.seq, heads, set())
+                place = event.seq - 1 if heads else place
+                if not self._gone:
+                    break
+        return [*broken, *self._missing()], place
+
+    def _missing(self) -> Iterator[Broken]:
+        for key, (seal, _, _) in self._gone.items():
+            told = f"is missing: event {seal} of the site's chain sealed it, and none records its deletion"
+            yield Broken(uuid.UUID(key), Rule.SEAL, told)
+
     def _compare(self, event: EventRow) -> Iterator[Broken]:
-        try:
-            heads = [(str(uuid.UUID(key)), int(seq), str(head)) for key, seq, head in json.loads(event.data)["runs"]]
-        except (ValueError, TypeError, KeyError):
+        heads = _heads(event)
+        if heads is None:
             yield Broken(None, Rule.SEAL, f"the site's chain: event {event.seq} ({event.type}) can't be read")
             return
         compare = self._sealed if event.type == "runs_sealed" else self._deleted
@@ -102,6 +140,14 @@ class _Site:
             elif sealed_seq > seq or (sealed_seq == seq and sealed_head != head):
                 told = f"event {sealed_seq}, sealed by event {seal} of the site's chain, was rewritten before the run"
                 yield Broken(uuid.UUID(key), Rule.SEAL, f"{told} was deleted (event {number})")
+
+
+def _heads(event: EventRow) -> list[Head] | None:
+    """What a seal or a deletion recorded; None if it can't be read."""
+    try:
+        return [(str(uuid.UUID(key)), int(seq), str(head)) for key, seq, head in json.loads(event.data)["runs"]]
+    except (ValueError, TypeError, KeyError):
+        return None
 
 
 def _present(heads: list[Head]) -> set[str]:

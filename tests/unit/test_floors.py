@@ -131,6 +131,7 @@ FLOORS: dict[int, list[str]] = {
         "workflows/verification.py",
         "workflows/seals.py",
         "workflows/trail.py",
+        "workflows/trail_check.py",
         "workflows/retention.py",
         "workflows/compaction.py",
     ],

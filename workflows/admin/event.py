@@ -16,6 +16,7 @@ from workflows import trail
 from workflows.admin.base import ReadOnlyAdmin, readable
 from workflows.admin.event_words import told
 from workflows.admin.search import ids_beginning_with
+from workflows.admin.trail_check import TrailCheck
 from workflows.audit import ChainReader, stored
 from workflows.models import Event, Run, SiteChain, StreamText, WorkflowVersion
 
@@ -74,7 +75,7 @@ def _midnight(day: date | None, days: int = 0) -> datetime | None:
 
 
 @admin.register(Event)
-class EventAdmin(ReadOnlyAdmin):
+class EventAdmin(TrailCheck):
     """Superusers change nothing here either, and the database would refuse it."""
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
