@@ -117,12 +117,27 @@ def page(question: Question, before: int | None = None, after: int | None = None
 
 
 def events(question: Question, size: int = 1000) -> Iterator[Event]:
-    """All of them, newest first, read in pages, so that an export holds neither memory nor a transaction."""
-    question = replace(question, run_ids=_run_ids(question)) if question.run_ids is None else question
-    before: int | None = None
-    while found := _nearest(question, Q() if before is None else Q(pk__lt=before), size):
-        yield from found
-        before = found[-1].pk
+    """All of them, read in pages, so that an export holds neither memory nor a transaction.
+
+    Newest first; of a workflow those of its definition first, then those of its runs, each thousand by itself.
+    """
+    for part in _parts(question):
+        place = Q()
+        while found := _nearest(part, place, size):
+            yield from found
+            place = Q(pk__lt=found[-1].pk)
+
+
+def _parts(question: Question) -> Iterator[Question]:
+    if not question.workflow or question.run_ids is not None:
+        yield question
+        return
+    yield replace(question, run_ids=())
+    runs = _runs(question).values_list("pk", flat=True)
+    ids = tuple(runs[:RUNS_OF_A_WORKFLOW])
+    while ids:
+        yield replace(question, workflow="", run_ids=ids)
+        ids = tuple(runs.filter(pk__lt=ids[-1])[:RUNS_OF_A_WORKFLOW])
 
 
 def _nearest(question: Question, place: Q, number: int, *, newest: bool = True) -> list[Event]:
@@ -176,12 +191,15 @@ def _run_ids(question: Question) -> tuple[uuid.UUID, ...] | None:
     """Of which runs, as far as the question says; of a workflow's, the newest."""
     if not question.workflow:
         return question.run_ids
+    return tuple(_runs(question).values_list("pk", flat=True)[:RUNS_OF_A_WORKFLOW])
+
+
+def _runs(question: Question) -> QuerySet[Run]:
+    """Of the workflow, newest first."""
     runs = Run.objects.filter(workflow__workflow_id=question.workflow).order_by("-pk")
     if question.run_ids is not None:
         runs = runs.filter(pk__in=question.run_ids)
-    if question.until is not None:
-        runs = runs.filter(created_at__lt=question.until)
-    return tuple(runs.values_list("pk", flat=True)[:RUNS_OF_A_WORKFLOW])
+    return runs if question.until is None else runs.filter(created_at__lt=question.until)
 
 
 def _in_time(question: Question) -> Q:

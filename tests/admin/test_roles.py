@@ -124,7 +124,8 @@ def pages(found: list[URLPattern | URLResolver], before: str = "/admin/") -> Ite
 def filled(address: str, run: Run) -> str:
     for written, value in {
         "<path:object_id>": "1", "<int:workflow>": str(run.workflow_id), "<int:number>": "1", "<int:template>": "1",
-        "<uuid:run_id>": str(run.pk), "<id>": "1", "<path:url>": "x", "<int:content_type_id>": "1",
+        "<uuid:run_id>": str(run.pk), "<id>": "1", "<path:url>": "x", "<str:ending>": "csv",
+        "<int:content_type_id>": "1",
     }.items():  # fmt: skip
         address = address.replace(written, value)
     return address

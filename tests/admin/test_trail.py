@@ -1,11 +1,16 @@
 """The audit trail's page: what is found in it, in words, a page at a time; and that it is only read."""
 
+import asyncio
+import csv
+import io
+import json
 import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.contrib.auth.models import Group, User
-from django.test import Client
+from django.db.models import Q
+from django.test import AsyncClient, Client
 from django.urls import reverse
 from django.utils import timezone
 
@@ -216,3 +221,77 @@ def test_every_kind_of_event_has_words() -> None:
 )
 def test_words_never_fail_over_strange_content(type: str, content: object) -> None:
     assert isinstance(told(Event(type=type, path="x", data=content)), str)
+
+
+# --- Export ----------------------------------------------------------------------------------------------------------
+
+
+def exported(client: Client, ending: str, **asked: str) -> str:
+    answer = client.get(f"{LIST}export/{ending}/", asked)
+    assert answer.status_code == 200
+    assert f'.{ending}"' in answer.headers["Content-Disposition"]
+    return b"".join(answer.streaming_content).decode()  # type: ignore[attr-defined]
+
+
+@pytest.mark.django_db
+def test_the_export_has_every_event_that_the_filters_let_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trail, "RUNS_OF_A_WORKFLOW", 2)
+    one, other = workflow(), workflow(workflow_id="other")
+    for stored in (one, one, one, one, one, other):
+        cancelled(stored)
+    client = signed_in("workflows.view_event")
+    lines = [json.loads(line) for line in exported(client, "jsonl").splitlines()]
+    assert [line["hash"] for line in lines] == list(Event.objects.order_by("-pk").values_list("hash", flat=True))
+    assert {line["workflow"] for line in lines} == {"", "article", "other"}
+    of_one = [json.loads(line) for line in exported(client, "jsonl", workflow="article").splitlines()]
+    expected = Event.objects.filter(Q(run__workflow=one) | Q(path="article", run__isnull=True)).values_list(
+        "hash", flat=True
+    )
+    assert sorted(line["hash"] for line in of_one) == sorted(expected)
+    rows = list(csv.DictReader(exported(client, "csv", kind="cancelled").splitlines()))
+    assert [row["told"] for row in rows] == ["cancelled the run"] * 6
+    assert json.loads(rows[0]["data"])["status"] == "cancelled"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\x00=1"])
+def test_a_spreadsheet_finds_no_formula_in_the_export(name: str) -> None:
+    audit.record("logged_in", actor=name.replace("\x00", ""), subject=name.replace("\x00", ""), note=name)
+    text = exported(signed_in("workflows.view_event"), "csv", kind="log_ins")
+    for row in csv.reader(io.StringIO(text)):
+        assert not [cell for cell in row if cell.startswith(("=", "+", "-", "@", "\t", "\r"))]
+
+
+@pytest.mark.django_db
+def test_exports_are_for_those_who_may_see_events_and_of_what_can_be_asked() -> None:
+    assert signed_in("workflows.view_run").get(f"{LIST}export/csv/").status_code == 403
+    client = client_of_viewer()
+    assert client.get(f"{LIST}export/xml/").status_code == 404
+    assert client.get(f"{LIST}export/csv/", {"since": "soon"}).status_code == 404
+
+
+def client_of_viewer() -> Client:
+    viewer = User.objects.create(username="viewer", is_staff=True)
+    viewer.groups.add(Group.objects.get(name="viewer"))
+    client = Client()
+    client.force_login(viewer)
+    return client
+
+
+@pytest.mark.django_db(transaction=True)
+def test_under_asgi_the_export_is_sent_as_it_is_read() -> None:
+    for _ in range(450):
+        audit.record("logged_in", actor="ann", subject="ann")
+    viewer = User.objects.create(username="viewer", is_staff=True)
+    viewer.groups.add(Group.objects.get(name="viewer"))
+
+    async def pieces() -> list[bytes]:
+        client = AsyncClient()
+        await client.aforce_login(viewer)
+        answer = await client.get(f"{LIST}export/jsonl/", {"kind": "log_ins"})
+        assert answer.is_async  # type: ignore[attr-defined]
+        return [piece async for piece in answer.streaming_content]  # type: ignore[attr-defined]
+
+    found = asyncio.run(pieces())
+    assert len(found) == 3
+    assert len(b"".join(found).splitlines()) == 451  # the viewer's own log-in, too

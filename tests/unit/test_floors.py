@@ -130,6 +130,7 @@ FLOORS: dict[int, list[str]] = {
         "workflows/invariants.py",
         "workflows/verification.py",
         "workflows/seals.py",
+        "workflows/export.py",
         "workflows/trail.py",
         "workflows/trail_check.py",
         "workflows/retention.py",

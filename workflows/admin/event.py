@@ -7,12 +7,13 @@ from django import forms
 from django.contrib import admin
 from django.contrib.admin import display
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
 from django.utils.http import urlencode
 
-from workflows import trail
+from workflows import export, trail
 from workflows.admin.base import ReadOnlyAdmin, readable
 from workflows.admin.event_words import told
 from workflows.admin.search import ids_beginning_with
@@ -23,6 +24,7 @@ from workflows.models import Event, Run, SiteChain, StreamText, WorkflowVersion
 RUNS_OF_A_PREFIX = 100
 KEYS = ("before", "after")  # of the page, beside what the form asks for
 VERSIONS = {"workflow_created", "workflow_revised"}
+EXPORTED = ["at", "actor", "told", "type", "workflow", "run", "path", "seq", "data", "hash"]
 READY = ["cancelled", "retried", "answered", "definitions", "log_ins", "permissions", "agents"]
 """Kinds that have a link above the list."""
 
@@ -90,12 +92,26 @@ class EventAdmin(TrailCheck):
             "form": form,
             "valid": valid,
             "asked": _asked(request),
+            "most_runs": trail.RUNS_OF_A_WORKFLOW,
             "rows": _rows(found.events),
             "ready": [(trail.BY_NAME[key].label, f"?kind={key}") for key in READY],
             "newer": _address(request, after=found.events[0].pk) if found.events and found.has_newer else "",
             "older": _address(request, before=found.events[-1].pk) if found.events and found.has_older else "",
         }
         return TemplateResponse(request, "admin/workflows/event/trail.html", context)
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.export_view)
+        return [path("export/<str:ending>/", view, name="workflows_event_export"), *super().get_urls()]
+
+    def export_view(self, request: HttpRequest, ending: str) -> HttpResponseBase:
+        """All events that the page's filters let through, as a file."""
+        self._require_reading(request)
+        form = TrailForm(request.GET)
+        if ending not in export.FORMATS or not form.is_valid():
+            raise Http404("no such export")
+        rows = map(_exported, trail.events(form.question()))
+        return export.answer(request, f"audit-trail-{timezone.now():%Y-%m-%d}", ending, EXPORTED, rows)
 
     def _require_reading(self, request: HttpRequest) -> None:
         if request.method not in {"GET", "HEAD"} or not self.has_view_permission(request):
@@ -120,6 +136,12 @@ class EventAdmin(TrailCheck):
             "fits": _fits(event, before),
         }
         return TemplateResponse(request, "admin/workflows/event/event.html", context)
+
+
+def _exported(event: Event) -> dict[str, Any]:
+    values = {name: getattr(event, name) for name in ("seq", "type", "actor", "path", "data", "hash")}
+    workflow, run = (event.run.workflow.workflow_id, str(event.run_id)) if event.run else ("", "")
+    return values | {"at": event.at.isoformat(), "told": told(event), "workflow": workflow, "run": run}
 
 
 def _place(request: HttpRequest) -> dict[str, int]:
