@@ -14,7 +14,7 @@ from workflows.models import Event, Run
 from workflows.models.event import BY_PEOPLE, CANCELLATION, MACHINES
 
 ON_A_PAGE = 50
-RUNS_OF_A_WORKFLOW = 1000
+RUNS_OF_A_WORKFLOW = 500
 """Of a workflow's runs, whose events are shown: the newest that began before ``until``."""
 
 SKEW = timedelta(minutes=10)
@@ -119,7 +119,7 @@ def page(question: Question, before: int | None = None, after: int | None = None
 def events(question: Question, size: int = 1000) -> Iterator[Event]:
     """All of them, read in pages, so that an export holds neither memory nor a transaction.
 
-    Newest first; of a workflow those of its definition first, then those of its runs, each thousand by itself.
+    Newest first; of a workflow those of its definition first, then those of its runs, some hundreds at a time.
     """
     for part in _parts(question):
         place = Q()
@@ -146,10 +146,10 @@ def _nearest(question: Question, place: Q, number: int, *, newest: bool = True) 
     if question.run_ids is not None or question.workflow:
         # Few rows of few runs. The sum keeps PostgreSQL from walking down all events until it has met enough of them.
         rows = rows.annotate(place=F("id") + 0)
-        return list(_with_names(rows).order_by(order.replace("id", "place"))[:number])
+        return list(with_names(rows).order_by(order.replace("id", "place"))[:number])
     kind = BY_NAME.get(question.kind)
     if kind is None or len(kind.types) == 1:
-        return list(_with_names(rows).order_by(order)[:number])
+        return list(with_names(rows).order_by(order)[:number])
     # Each type has an index in the order that is asked for; all together have none.
     keys = [
         key
@@ -157,10 +157,11 @@ def _nearest(question: Question, place: Q, number: int, *, newest: bool = True) 
         for key in rows.filter(type=type).order_by(order).values_list("pk", flat=True)[:number]
     ]
     chosen = sorted(keys, reverse=newest)[:number]
-    return list(_with_names(Event.objects.filter(pk__in=chosen)).order_by(order))
+    return list(with_names(Event.objects.filter(pk__in=chosen)).order_by(order))
 
 
-def _with_names(rows: QuerySet[Event]) -> QuerySet[Event]:
+def with_names(rows: QuerySet[Event]) -> QuerySet[Event]:
+    """With the id of the run's workflow, and nothing else of the two."""
     return rows.select_related("run__workflow").only(
         "id", "run_id", "seq", "type", "at", "actor", "path", "data", "hash", "run__workflow__workflow_id"
     )

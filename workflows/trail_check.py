@@ -15,7 +15,7 @@ from workflows.models import Event, Run, SiteChain
 SECONDS = 1.0
 EVENTS_AT_ONCE = 20_000  # of the runs of one step; a longer run is a step by itself
 RUNS_AT_ONCE = 200
-SITE_EVENTS_AT_ONCE = 100  # each of which may seal 500 runs
+SITE_EVENTS_AT_ONCE = 50  # each of which may seal 500 runs
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,7 +75,7 @@ def test_filters_narrow_by_person_workflow_run_kind_and_time_and_together() -> N
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("asked", [{"run": "xyz"}, {"since": "soon"}, {"kind": "nonsense"}])
+@pytest.mark.parametrize("asked", [{"run": "xyz"}, {"since": "soon"}, {"kind": "nonsense"}, {"person": "worker:a:1"}])
 def test_what_can_t_be_asked_is_told_at_its_field(asked: dict[str, str]) -> None:
     answer = signed_in("workflows.view_event").get(LIST, asked)
     assert answer.context["rows"] == []

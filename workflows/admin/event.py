@@ -20,6 +20,7 @@ from workflows.admin.search import ids_beginning_with
 from workflows.admin.trail_check import TrailCheck
 from workflows.audit import ChainReader, stored
 from workflows.models import Event, Run, SiteChain, StreamText, WorkflowVersion
+from workflows.models.event import MACHINES
 
 RUNS_OF_A_PREFIX = 100
 KEYS = ("before", "after")  # of the page, beside what the form asks for
@@ -58,6 +59,13 @@ class TrailForm(forms.Form):
         if span is None:
             raise forms.ValidationError("6 digits of a run's id or more, such as 01890a5d.")
         return tuple(Run.objects.filter(pk__range=span).values_list("pk", flat=True)[:RUNS_OF_A_PREFIX])
+
+    def clean(self) -> dict[str, Any]:
+        values = super().clean() or self.cleaned_data
+        is_machine = values.get("person", "").startswith(tuple(MACHINES))
+        if is_machine and not values.get("workflow") and values.get("run") is None:
+            self.add_error("person", "Name a run or a workflow, too: nearly all events are of workers.")
+        return values
 
     def question(self) -> trail.Question:
         """Of a valid form."""
@@ -121,7 +129,7 @@ class EventAdmin(TrailCheck):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         self._require_reading(request)
-        event = Event.objects.select_related("run__workflow").filter(pk=_key(object_id)).first()
+        event = trail.with_names(Event.objects.filter(pk=_key(object_id))).first()
         if event is None:
             raise Http404("no such event")
         before, after = _beside(event, -1), _beside(event, 1)
