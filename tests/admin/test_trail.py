@@ -8,7 +8,9 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.contrib.auth.models import Group, User
+from django.db import connections
 from django.db.models import Q
 from django.test import AsyncClient, Client
 from django.urls import reverse
@@ -290,7 +292,9 @@ def test_under_asgi_the_export_is_sent_as_it_is_read() -> None:
         await client.aforce_login(viewer)
         answer = await client.get(f"{LIST}export/jsonl/", {"kind": "log_ins"})
         assert answer.is_async  # type: ignore[attr-defined]
-        return [piece async for piece in answer.streaming_content]  # type: ignore[attr-defined]
+        found = [piece async for piece in answer.streaming_content]  # type: ignore[attr-defined]
+        await sync_to_async(connections.close_all)()  # those of the thread that the views ran in
+        return found
 
     found = asyncio.run(pieces())
     assert len(found) == 3
