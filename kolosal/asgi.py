@@ -6,6 +6,8 @@ from typing import cast
 from asgiref.typing import ASGI3Application
 from django.core.asgi import get_asgi_application
 
+from kolosal.request_ids import RequestIds
+
 
 def _application() -> ASGI3Application:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "kolosal.settings")
@@ -13,7 +15,7 @@ def _application() -> ASGI3Application:
     django = cast(ASGI3Application, get_asgi_application())
     from kolosal.web_process import WebProcess  # needs Django set up
 
-    return WebProcess(django)
+    return cast(ASGI3Application, RequestIds(WebProcess(django)))
 
 
 application = _application()

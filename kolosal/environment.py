@@ -34,6 +34,14 @@ class Environment(environ.Env):  # type: ignore[misc]
             return value
         raise ImproperlyConfigured(f"{var} is {value:g}; use {lowest:g} or more.")
 
+    def one_of(self, known: list[str], var: str, default: str) -> str:
+        """One of these words, in whichever case it was written."""
+        value: str = self.get_value(var, str, default)
+        for word in known:
+            if word.lower() == value.strip().lower():
+                return word
+        raise ImproperlyConfigured(f"{var} is {value!r}; use {', '.join(known[:-1])} or {known[-1]}.")
+
     def database(self, var: str, default: str) -> dict[str, Any]:
         """Settings of the database that a URL names: SQLite or PostgreSQL."""
         found: dict[str, Any] = self.db(var, default=default)

@@ -68,6 +68,9 @@ ENVIRONMENT: dict[str, tuple[str, str]] = {
     "KOLOSAL_AUDIT_KEY": ("empty", "Key of the audit chain's HMAC; empty: plain SHA-256."),
     "KOLOSAL_FAULTS": ("empty", "For tests: a folder of faults that strike at named points of the engine."),
     "KOLOSAL_LOG_LEVEL": ("INFO", "DEBUG, INFO, WARNING or ERROR."),
+    "KOLOSAL_LOG_FORMAT": ("console", "Lines on standard error: `console` for people, `json` for programs."),
+    "KOLOSAL_LOG_FILE_BYTES": ("10485760", "Size from which `sequential_workflow.log` is rotated."),
+    "KOLOSAL_LOG_FILES": ("5", "How many such files are kept, the newest counted; 0: none is written."),
 }
 
 DATA_DIR = Path(env.str("KOLOSAL_DATA_DIR", default=str(BASE_DIR / "data"))).expanduser().resolve()
@@ -311,14 +314,44 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 
-LOG_LEVEL = env.str("KOLOSAL_LOG_LEVEL", default="INFO").upper()
+# --- Log -------------------------------------------------------------------------------------------------------------
+
+LOG_LEVEL = env.one_of(["DEBUG", "INFO", "WARNING", "ERROR"], "KOLOSAL_LOG_LEVEL", "INFO")
+LOG_FORMAT = env.one_of(["console", "json"], "KOLOSAL_LOG_FORMAT", "console")
+LOG_FILE = DATA_DIR / "sequential_workflow.log"
+LOG_FILES = env.at_least(0, "KOLOSAL_LOG_FILES", 5)
+LOG_FILE_BYTES = env.at_least(4096, "KOLOSAL_LOG_FILE_BYTES", 10 * 1024 * 1024)
+_secrets = [
+    SECRET_KEY,
+    AUDIT_KEY,
+    INFERENCE_API_KEY,
+    _database.get("PASSWORD", ""),
+    env.str("KOLOSAL_ADMIN_PASSWORD", ""),
+]
+_file = {
+    "()": "kolosal.log_file.SharedLogFile",
+    "formatter": "json",
+    "path": LOG_FILE,
+    "largest": LOG_FILE_BYTES,
+    "files": LOG_FILES,
+}
+_only_in_file = {"handlers": ["file"], "propagate": False}
+LOGGING_CONFIG = "kolosal.log_lines.configure"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
-    "root": {"handlers": ["console"], "level": LOG_LEVEL},
+    "formatters": {
+        form: {"()": "kolosal.log_lines.formatter", "form": form, "secrets": _secrets} for form in ("console", "json")
+    },
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT},
+        "file": _file if LOG_FILES else {"class": "logging.NullHandler"},
+    },
+    "root": {"handlers": ["console", "file"], "level": LOG_LEVEL},
     "loggers": {name: {"level": "WARNING"} for name in ("django-q", "httpx2", "httpcore2", "openai", "primp")}
     # A pipeline that ends in an error is told of twice otherwise.
-    | {"psycopg": {"level": "ERROR"}},
+    | {"psycopg": {"level": "ERROR"}}
+    | {"uvicorn.error": {"level": "WARNING"}}
+    # Lines of steps, traces of attempts, and each request: too many for a terminal.
+    | {"workflows.steps": _only_in_file, "uvicorn.access": _only_in_file},
 }

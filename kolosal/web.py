@@ -20,8 +20,7 @@ def main() -> None:
         host=settings.BIND,
         port=settings.PORT,
         http=Protocol,
-        log_level="warning",
-        access_log=False,
+        log_config=None,  # its lines go the way of all others
         timeout_graceful_shutdown=int(settings.GRACE_SECONDS),
     )
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import logging
 import os
 import socket
 import subprocess
@@ -30,6 +31,7 @@ NAMES = [
     "make",
     "make_plain",
     "burn",
+    "tell",
 ]
 
 
@@ -250,3 +252,18 @@ def _hot_and_slow(seconds: float) -> None:
     until = time.process_time() + seconds
     while time.process_time() < until:
         sum(range(1000))
+
+
+class Tell(Parameters):
+    line: str
+    error: str = ""
+
+
+@function("tell")
+def tell(call: Call, parameters: Tell) -> dict[str, Any]:
+    """Write a line into the step's log, and one by a logger of its own, in a helper process; then perhaps fail."""
+    call.logger.info("told: %s", parameters.line)
+    logging.getLogger("tests.library").warning("beside: %s", parameters.line)
+    if parameters.error:
+        raise RuntimeError(parameters.error)
+    return {}

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from structlog.contextvars import bound_contextvars
+
 from workflows import cached_results, execution, faults, transitions
 from workflows.attempt_texts import AttemptTexts
 from workflows.control import Control
@@ -50,6 +52,10 @@ class Attempts:
 
     async def carry_out(self, step: FunctionStep, scope: Scope, path: str) -> Succeeded | Failed | Skipped:
         """Until the step has ended; returns how. Its end is to be written with what follows."""
+        with bound_contextvars(step=path):
+            return await self._carry_out(step, scope, path)
+
+    async def _carry_out(self, step: FunctionStep, scope: Scope, path: str) -> Succeeded | Failed | Skipped:
         held = self._held
         begun = held.step(path).status != StepStatus.PENDING
         model = self._definition.model_for(step)
@@ -106,9 +112,10 @@ class Attempts:
             transitions.start_step(self._held, path, columns, waited)
             await self._control.commit()
             faults.point("before-step")
-            outcome = await execution.attempt(
-                self._definition, step, ready, scope, self._means.world, **self._call_options(path)
-            )
+            with bound_contextvars(attempt=self._held.step(path).attempt):
+                outcome = await execution.attempt(
+                    self._definition, step, ready, scope, self._means.world, **self._call_options(path)
+                )
             faults.point("after-effect")
             return outcome
         finally:

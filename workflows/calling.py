@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from structlog.contextvars import get_contextvars
+
 from agents import catalog
 from agents.errors import AgentError, ArtifactRefused, FunctionFailed, error_from_json
 from agents.functions import registry
@@ -98,6 +100,7 @@ def _job(name: str, call: Call, parameters: dict[str, Any]) -> dict[str, Any]:
         "parameters": parameters,
         "artifacts": call.artifacts.to_json(),
         "profile": call.profile,
+        "log_ids": {name: value for name, value in get_contextvars().items() if isinstance(value, str | int)},
     }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError
+from structlog.contextvars import clear_contextvars
 
 from agents import catalog
 from agents.functions.base import AgentSpec, Call, Function
@@ -298,6 +299,7 @@ class Engine:
 
 async def _repeat(every: float, chore: Callable[[], Awaitable[None]]) -> None:
     """A chore that fails is tried again."""
+    clear_contextvars()  # else it would tell of what happened to begin it for as long as it goes on
     name = chore.__qualname__
     outage = Outage(logger, f"{name} fails, and is tried again", f"{name} works again.")
     while True:

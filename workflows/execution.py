@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+import structlog
+
 from agents.artifacts import Room, Shelf
 from agents.errors import AgentError, FunctionFailed
 from agents.functions import registry
@@ -29,6 +31,7 @@ from workflows.models.fields import dumps
 from workflows.outcomes import ErrorRecord, Failed, Footprint, RetryAt, Reusable, Skipped, Succeeded
 from workflows.scope import Scope
 
+log = structlog.stdlib.get_logger("workflows.steps")
 Rule = str | CallableName
 
 LARGEST_REUSABLE = 4 * 1024 * 1024  # characters of JSON; larger results are not kept for other steps
@@ -138,6 +141,7 @@ async def attempt(
         model=definition.model_for(step),
         output_schema=step.output_schema,
         on_token=stream.write,
+        on_log=lambda line: _keep_line(line, call),
         mask=ready.mask.text,
         artifacts=Shelf(room),
         profile=profile,
@@ -158,7 +162,9 @@ async def attempt(
         raise
     except Exception as error:
         used = footprint or Footprint(usage=calling.usage_of({"usage": call.spent.to_json()}))
-        return Failed(record_error(error, ready.mask), _with_traces(used, call, ready.mask))
+        failed = Failed(record_error(error, ready.mask), _with_traces(used, call, ready.mask))
+        log.warning(f"{failed.error.code}: {failed.error.message}", exception=failed.error.trace)
+        return failed
 
 
 async def fall_back(
@@ -314,6 +320,12 @@ def _match_schema(schema: dict[str, Any], result: dict[str, Any]) -> None:
     if found:
         told = "; ".join(f"{written(path)}: {message}" if path else message for path, message in found[:5])
         raise OutputSchemaMismatch(f"the result does not match output_schema: {told}")
+
+
+def _keep_line(line: dict[str, Any], call: Call) -> None:
+    call.log_lines.append(line)
+    write = {"debug": log.debug, "warning": log.warning, "error": log.error}.get(line["level"], log.info)
+    write(call.mask(str(line["message"])))
 
 
 def _with_traces(footprint: Footprint, call: Call, mask: Mask) -> Footprint:

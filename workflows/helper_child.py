@@ -18,6 +18,8 @@ from django.apps import apps
 if not apps.ready:
     django.setup()
 
+from structlog.contextvars import bound_contextvars
+
 from agents.artifacts import Shelf
 from agents.errors import AgentError, FunctionFailed
 from agents.functions import registry
@@ -67,7 +69,8 @@ def _call_function(connection: Connection, job: dict[str, Any]) -> Any:
         profile=job["profile"],
     )
     function = registry.get(job["function"])
-    with _profiled(call, function.name) if call.profile else contextlib.nullcontext():
+    profiling = _profiled(call, function.name) if call.profile else contextlib.nullcontext()
+    with bound_contextvars(**job["log_ids"]), profiling:
         return registry.run(function, call, job["parameters"])
 
 

@@ -15,6 +15,7 @@ import threading
 import types
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Any
@@ -123,6 +124,7 @@ class HelperPool:
         """
         loop = asyncio.get_running_loop()
         encoded = json.dumps(job).encode()
+        context = copy_context()  # threads of an executor have none
         async with self._slots:
             helper = self._take_idle() or await self._in_thread(_Helper)
             try:
@@ -130,7 +132,7 @@ class HelperPool:
                     answer: Message = await self._in_thread(
                         helper.converse,
                         encoded,
-                        lambda message: loop.call_soon_threadsafe(on_message, message),
+                        lambda message: loop.call_soon_threadsafe(on_message, message, context=context),
                         before,
                     )
             except BaseException:

@@ -5,6 +5,8 @@ import logging
 from datetime import datetime
 from functools import partial
 
+from structlog.contextvars import bind_contextvars, clear_contextvars
+
 from workflows import claims, execution, requests, transitions
 from workflows.attempts import Means
 from workflows.claims import Claimed
@@ -61,6 +63,9 @@ class RunTask:
         return True
 
     async def carry_out(self) -> None:
+        # Whoever happened to begin this task, such as a request that offered another run, is not what it tells of.
+        clear_contextvars()
+        bind_contextvars(run_id=str(self.held.id), worker=str(self.who))
         try:
             await self._work()
         except LeaseLost as error:

@@ -26,8 +26,7 @@ from workflows.models import Run, Worker
 @pytest.fixture
 def process() -> Iterator[tuple[subprocess.Popen[bytes], Server]]:
     """The web server in a process of its own, on this test's database."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     environment = {
         **os.environ,
         "DATABASE_URL": database_url(connection.settings_dict),
@@ -47,6 +46,11 @@ def process() -> Iterator[tuple[subprocess.Popen[bytes], Server]]:
     yield started, server
     started.kill()
     started.wait()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
 
 
 def wait_until_answering(server: Server) -> None:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
+from structlog.contextvars import get_contextvars
 
 from workflows.definitions.models import CONTAINERS
 from workflows.errors import IllegalTransition
@@ -33,6 +34,8 @@ def record_creation(run: Run) -> None:
     origin = {"rerun_of": str(run.rerun_of_id)} if run.rerun_of_id else {}
     if run.parent_id:
         origin |= {"parent": str(run.parent_id), "parent_path": run.parent_path}
+    if request_id := get_contextvars().get("request_id"):
+        origin["request_id"] = request_id
     event(held, "run_created", trigger=run.trigger, version=run.version.number, priority=run.priority, **origin)
     write(held)
     run.event_seq, run.event_head = held.seq, held.head
