@@ -5,11 +5,12 @@ from django.urls import include, path
 
 from kolosal.health import HealthView, HomeView, MetricsView, ReadyView
 from kolosal.schema import DocsView, SchemaView
-from workflows.admin import approvals
+from workflows.admin import approvals, home
 
 urlpatterns = [
     path("", HomeView.as_view(), name="home"),
     path("admin/approvals/", admin.site.admin_view(approvals.page), name="approvals"),
+    path("admin/figures/", admin.site.admin_view(home.figures), name="home-figures"),
     path("admin/", admin.site.urls),
     path("v1/health", HealthView.as_view(), name="v1-health"),
     path("health", HealthView.as_view(), name="health"),

@@ -1,45 +1,62 @@
-"""The first page: what runs today, who carries it out, and what is missing."""
+"""The first page: what goes on, what is stuck, what failed, who carries it out, and what is missing."""
 
 from datetime import datetime
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Count
-from django.http import HttpRequest
-from django.utils import timezone
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 
+from workflows import workers
+from workflows.admin import failures, home_figures, stuck
 from workflows.admin.approvals import waiting_for
-from workflows.models import Run, Worker, Workflow
-from workflows.states import RUN_ACTIVE, RunStatus
+from workflows.admin.bars import bars
+from workflows.models import Run, Workflow
 
-QUESTIONS = 5  # those that have waited longest
-ALWAYS_SHOWN = (RunStatus.RUNNING, RunStatus.QUEUED, RunStatus.COMPLETED, RunStatus.FAILED)
+NEWEST = 8
+EXAMPLES = 6
+WORKFLOWS = 14
 
 
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Unfold's DASHBOARD_CALLBACK: what ``templates/admin/index.html`` shows."""
-    now = timezone.now()
     user = request.user
     return context | {
         "title": "Home",
-        "sees_runs": user.has_perm("workflows.view_run"),
-        "may_run": user.has_perm("workflows.add_run"),
-        "questions": waiting_for(request)[:QUESTIONS],
-        "counts": _counts(now),
-        "workers": Worker.objects.live(now).filter(kind=Worker.Kind.WORKER).count(),
-        "model": settings.INFERENCE_URL,
-        "recent": Run.objects.select_related("workflow")[:8],
-        "workflows": Workflow.objects.active().order_by("-updated_at")[:6],
+        "questions": waiting_for(request)[:1] if user.has_perm("workflows.view_run") else [],
+        **_figures(request),
     }
 
 
-def _counts(now: datetime) -> list[tuple[str, int]]:
-    """Runs by status: active ones whenever they began, ended ones that were created today (UTC)."""
-    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    active = Run.objects.filter(status__in=RUN_ACTIVE)
-    ended = Run.objects.ended().filter(created_at__gte=midnight)
-    found: dict[str, int] = {}
-    for rows in (active, ended):
-        # order_by() drops the model's own order, which would split the groups.
-        found |= dict(rows.order_by().values_list("status").annotate(Count("pk")))
-    return [(status.value, found.get(status, 0)) for status in RunStatus if status in ALWAYS_SHOWN or status in found]
+def figures(request: HttpRequest) -> HttpResponse:
+    """The part of the page that moves, by itself: the page asks for it again and again."""
+    return render(request, "admin/home/figures.html", _figures(request))
+
+
+def _figures(request: HttpRequest) -> dict[str, Any]:
+    now = workers.database_now()
+    told = {
+        "now": now,
+        "loads": home_figures.loads(now),
+        "model": settings.INFERENCE_URL,
+        "may_run": request.user.has_perm("workflows.add_run"),
+        "workflows": Workflow.objects.active().order_by("-updated_at")[:EXAMPLES],
+    }
+    return told | (_of_runs(now) if request.user.has_perm("workflows.view_run") else {})
+
+
+def _of_runs(now: datetime) -> dict[str, Any]:
+    day, steps = home_figures.day(now), home_figures.step_times()
+    return {
+        "sees_runs": True,
+        "line": home_figures.line(now),
+        "standing": home_figures.standing(),
+        "day": day,
+        "bars": bars(day),
+        "stuck": stuck.stuck(now),
+        "failures": failures.newest(),
+        "workflow_times": home_figures.workflow_times(now)[:WORKFLOWS],
+        "slowest": home_figures.slowest(steps),
+        "most_failing": failures.most_failing(steps),
+        "recent": Run.objects.select_related("workflow").defer("input").order_by("-pk")[:NEWEST],
+    }
