@@ -77,6 +77,17 @@ def test_blocks_and_waits_are_among_the_steps(api: Api) -> None:
     assert steps["each[1].say"]["step_id"] == "say"
 
 
+def test_where_the_time_went_adds_up(api: Api) -> None:
+    run = finished()
+    times = data_of(api.get(f"{RUNS}/{run.pk}/times"))
+    assert times["execution_id"] == str(run.pk)
+    assert sum(times["parts"].values()) == pytest.approx(times["total_ms"])
+    assert times["parts"]["functions"] > 0
+    assert run.ended_at is not None
+    assert times["total_ms"] == pytest.approx((run.ended_at - run.created_at).total_seconds() * 1000)
+    refused(api.get("/api/v1/runs/01890000-0000-7000-8000-000000000000/times"), 404)
+
+
 def test_steps_come_in_pages(api: Api) -> None:
     run = run_to_end(step("a"), step("b"), step("c"))
     first = api.get(f"{RUNS}/{run.pk}/steps?page_size=2").json()

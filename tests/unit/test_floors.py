@@ -126,6 +126,7 @@ FLOORS: dict[int, list[str]] = {
         "workflows/inprocess.py",
         "workflows/results.py",
         "workflows/why.py",
+        "workflows/time_split.py",
         "workflows/graphs/*",
         "workflows/invariants.py",
         "workflows/verification.py",

@@ -281,6 +281,30 @@ class ContextAnswer(Answer):
     context = serializers.DictField()  # type: ignore[assignment]  # a field, not the argument
 
 
+class TimeParts(Answer):
+    """Milliseconds by what they went to: together the whole. A moment at which branches overlap counts once."""
+
+    functions = serializers.FloatField(help_text="Attempts that decided a step.")
+    retries = serializers.FloatField(help_text="Attempts that another one followed, and the waits between.")
+    children = serializers.FloatField(help_text="Waiting for runs of other workflows.")
+    paused = serializers.FloatField()
+    line = serializers.FloatField(help_text="Waiting for a worker, or for a job of an agent.")
+    people = serializers.FloatField(help_text="Waiting for an answer.")
+    events = serializers.FloatField(help_text="Waiting for an event from outside.")
+    time = serializers.FloatField(help_text="Waiting until a time that was set.")
+    overhead = serializers.FloatField(help_text="All else.")
+
+
+class TimesAnswer(Answer):
+    """Where the time of a run's newest attempt went."""
+
+    execution_id = serializers.UUIDField()
+    begin = serializers.DateTimeField(help_text="When it was created, or last retried.")
+    end = serializers.DateTimeField(help_text="When it ended, or now.")
+    total_ms = serializers.FloatField()
+    parts = TimeParts()
+
+
 class AgentAnswer(Answer):
     """An agent."""
 

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from typing import Any, ClassVar
 
 from django.http import HttpResponseBase
+from django.utils import timezone
 from django_filters.rest_framework import DjangoFilterBackend
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.decorators import action
@@ -13,7 +14,7 @@ from rest_framework.response import Response
 from rest_framework.settings import api_settings
 
 from workflows import runs
-from workflows.api.answers import ContextAnswer
+from workflows.api.answers import ContextAnswer, TimesAnswer
 from workflows.api.artifacts import RunArtifacts
 from workflows.api.filters import RunFilter
 from workflows.api.graphs import RENDERERS, as_graph, graph
@@ -26,6 +27,7 @@ from workflows.definitions.problems import did_you_mean
 from workflows.graphs.statuses import statuses_of
 from workflows.models import Run
 from workflows.results import context_at
+from workflows.time_split import time_split
 
 EXECUTION_ID = OpenApiParameter("execution_id", str, OpenApiParameter.PATH, description="The run's UUID.")
 LAST_EVENT_ID = OpenApiParameter(
@@ -50,6 +52,7 @@ class RunViewSet(RunArtifacts, RunVerbs):
         "steps": "workflows.view_run",
         "events": "workflows.view_run",
         "context": "workflows.view_run",
+        "times": "workflows.view_run",
         "stream": "workflows.view_run",
         "graph": "workflows.view_run",
         **RunArtifacts.permissions,
@@ -98,6 +101,13 @@ class RunViewSet(RunArtifacts, RunVerbs):
         if at is not None:
             _require_path(run, at)
         return Response({"execution_id": str(run.pk), "at": at, "context": context_at(run, at)})
+
+    @extend_schema(responses=TimesAnswer)
+    @action(detail=True)
+    def times(self, request: Request, execution_id: str) -> Response:
+        """Where its time went: functions, retries, waiting in line and for others, overhead."""
+        run = runs.get(execution_id)
+        return Response({"execution_id": str(run.pk), **time_split(run, timezone.now()).to_json()})
 
     @extend_schema(
         parameters=[LAST_EVENT_ID],

@@ -36,6 +36,8 @@ def record_creation(run: Run) -> None:
         origin |= {"parent": str(run.parent_id), "parent_path": run.parent_path}
     if request_id := get_contextvars().get("request_id"):
         origin["request_id"] = request_id
+    if run.due_at is not None and run.due_at > run.created_at:
+        origin |= {"run_at": run.due_at.isoformat()}
     event(held, "run_created", trigger=run.trigger, version=run.version.number, priority=run.priority, **origin)
     write(held)
     run.event_seq, run.event_head = held.seq, held.head
