@@ -29,6 +29,7 @@ class Rule(TextChoices):
     LEFTOVERS = "leftovers", "nothing left over"
     SEAL = "seal", "seals"
     GUARD = "guard", "the store refuses changes"
+    ARTIFACTS = "artifacts", "files are those that the events name"
 
 
 REMEDIES: dict[str, str] = {
@@ -41,6 +42,7 @@ REMEDIES: dict[str, str] = {
     Rule.LIMITS: "If the limit is new, look again when the steps under way have ended; if not, report it.",
     Rule.LEFTOVERS: "The sweep of `manage.py worker` removes it; start one, and look again.",
     Rule.SEAL: "Events were rewritten, or runs deleted, past the program. Compare with a backup.",
+    Rule.ARTIFACTS: "Files were changed past the program, or the disk is damaged. Compare the run with a backup.",
     Rule.GUARD: "Until then events could be changed past the program; whether they were, the chains tell.",
 }
 

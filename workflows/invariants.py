@@ -14,7 +14,7 @@ from agents.models import Agent
 from workflows.audit import ChainReader, stored
 from workflows.definitions.models import CONTAINERS
 from workflows.examination import Broken, Rule, examined
-from workflows.models import AgentShare, Event, Run, RunRequest, StepResult, StreamText, Workflow
+from workflows.models import AgentShare, Artifact, Event, Run, RunRequest, StepResult, StreamText, Workflow
 from workflows.replay import Replay
 from workflows.states import AWAITED, RUN_ENDED, STEP_FAILED, RunStatus, StepStatus
 from workflows.workers import database_now, process_started, this_machine
@@ -56,6 +56,7 @@ def _of_runs(rows: Sequence[Run], now: datetime | None, settled: bool) -> Iterat
     ids = [run.pk for run in rows]
     chains, replays = _read_events(ids)
     steps = _read_steps(ids)
+    yield from _artifact_counters(rows)
     for run in rows:
         for rule, detail in _of_run(run, chains[run.pk], replays[run.pk], steps[run.pk], now, settled):
             yield Broken(run.pk, rule, detail)
@@ -172,6 +173,16 @@ def _counters(run: Run, steps: list[Step]) -> Iterator[str]:
         counted = getattr(run, f"{name}_steps")
         if counted != number:
             yield f"counts {counted} {name} steps, and has {number}"
+
+
+def _artifact_counters(rows: Sequence[Run]) -> Iterator[Broken]:
+    found = Artifact.objects.filter(run__in=[run.pk for run in rows]).order_by().values_list("run")
+    stored = {pk: (count, size) for pk, count, size in found.annotate(Count("pk"), Sum("size"))}
+    for run in rows:
+        counted, there = (run.artifact_count, run.artifact_bytes), stored.get(run.pk, (0, 0))
+        if counted != there:
+            told = f"counts {counted[0]} artifacts of {counted[1]} bytes, and has {there[0]} of {there[1]}"
+            yield Broken(run.pk, Rule.COUNTERS, told)
 
 
 def _replayed(run: Run, replay: Replay, steps: dict[str, str]) -> Iterator[str]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from django.db import transaction
 
 from workflows import append_only, audit
+from workflows.artifact_proof import ArtifactProof
 from workflows.audit import ChainReader, EventRow
 from workflows.examination import Broken, Rule, examined
 from workflows.models import Event, Run
@@ -35,16 +36,19 @@ def verify(
 def verify_runs(
     run_ids: Collection[uuid.UUID] | None = None, on_runs: Callable[[int], None] = lambda _: None
 ) -> Iterator[Broken]:
-    """What is broken in the chains of these runs, or of all."""
+    """What is broken in the chains of these runs, or of all, and in the files that their events name."""
     rows = Run.objects.only("pk", "event_seq", "event_head")
     yield from examined(rows, _run_chains, run_ids, on_checked=on_runs)
 
 
 def _run_chains(rows: Sequence[Run]) -> Iterator[Broken]:
     readers = {run.pk: ChainReader(run.pk) for run in rows}
+    artifacts = ArtifactProof(readers)
     for event in audit.stored(Event.objects.filter(run__in=readers).order_by("run", "seq")):
         assert event.run_id is not None
         readers[event.run_id].read(event)
+        artifacts.read(event)
+    yield from artifacts.differing()
     for run in rows:
         reader = readers[run.pk]
         reader.end(run.event_seq, run.event_head)

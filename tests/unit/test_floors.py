@@ -130,6 +130,7 @@ FLOORS: dict[int, list[str]] = {
         "workflows/graphs/*",
         "workflows/invariants.py",
         "workflows/verification.py",
+        "workflows/artifact_proof.py",
         "workflows/seals.py",
         "workflows/export.py",
         "workflows/trail.py",

@@ -244,3 +244,20 @@ def go_on(run: Run) -> None:
 def start(run: held.HeldRun) -> None:
     transitions.start_step(run, "a", {"step_id": "a", "name": "a", "agent": "tester", "function": "make"})
     held.write(run)
+
+
+def test_a_file_that_was_changed_or_is_gone_or_was_slipped_in_is_told_of() -> None:
+    run = run_to_end(step("a", "make", {"files": [CSV, RAW]}), step("b", "make", {"files": [CSV]}))
+    run.artifacts.filter(path="a", name="rows.csv").update(content=b"a,b\n9,9\n")
+    assert [str(fault) for fault in verification.verify()] == [
+        f"run {run.pk}: artifact 'rows.csv' of step a was changed, or is missing"
+    ]
+    run.artifacts.filter(path="a").delete()
+    Artifact.objects.filter(run=run, path="b").update(name="other.csv")
+    assert {fault.detail for fault in verification.verify()} == {
+        "artifact 'rows.csv' of step a was changed, or is missing",
+        "artifact 'raw.bin' of step a was changed, or is missing",
+        "artifact 'rows.csv' of step b was changed, or is missing",
+        "artifact 'other.csv' of step b is there, and no event names it",
+    }
+    assert [fault.detail for fault in invariants.broken()] == ["counts 3 artifacts of 272 bytes, and has 1 of 8"]

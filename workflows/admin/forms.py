@@ -130,6 +130,16 @@ class StartForm(forms.Form):
     )
 
 
+class RunForm(StartForm):
+    """…and how it is carried out."""
+
+    profile = forms.BooleanField(
+        required=False,
+        label="Profile",
+        help_text="Keep a flame graph of each call of a function that runs in a process of its own; slower.",
+    )
+
+
 class TrialForm(StartForm):
     """With what a definition is tried. Tries of one ``series`` take over the results of steps that did not change."""
 
@@ -168,7 +178,7 @@ class InstantiateForm(StartForm):
         self.fields["input"].help_text = "YAML or JSON; what is left out gets the template's default."
 
 
-class RerunForm(StartForm):
+class RerunForm(RunForm):
     """The input of a run that repeats another; the version too, where the workflow has moved on."""
 
     current = forms.BooleanField(required=False)

@@ -12,6 +12,7 @@ from workflows import approvals
 from workflows.admin.base import duration, entries, readable
 from workflows.admin.places import Place, in_tree_order
 from workflows.admin.questions import GivenAnswer, Question, answers_of, questions_of
+from workflows.admin.run_artifacts import File, files_of
 from workflows.admin.timeline import Row, Scale, pending_row, row
 from workflows.definitions.models import step_model
 from workflows.models import Event, Run, StepResult
@@ -68,6 +69,7 @@ class StepView:
     result: list[tuple[str, str]]
     attempts: list[Attempt]
     logs: list[LogLine]
+    files: list[File]
 
     @property
     def opened(self) -> bool:
@@ -194,6 +196,7 @@ def _views(run: Run, steps: Page[str], questions: dict[str, Question]) -> Iterat
     paths = list(steps)
     found = {step.path: step for step in run.steps.filter(superseded=False, path__in=paths)}
     earlier = _earlier(run, paths) if run.attempt > 1 else {}
+    files = files_of(run, paths)
     kinds = {step.kind for step in found.values()}
     answers = answers_of(run, found) if "approval" in kinds else {}
     children = {c.parent_path: c for c in run.children.filter(parent_path__in=paths)} if "workflow" in kinds else {}
@@ -215,6 +218,7 @@ def _views(run: Run, steps: Page[str], questions: dict[str, Question]) -> Iterat
             result=entries(step.result),
             attempts=[_attempt(attempt) for attempt in step.attempts],
             logs=[_log_line(line, step) for line in step.logs],
+            files=files.get(path, []),
         )
 
 

@@ -80,7 +80,11 @@ class RunVerbs(ReadOnlyAdmin):
             raise PermissionDenied
         run = found(run_id)
         given = json.dumps(run.input, indent=2, ensure_ascii=False)  # JSON brings every value back as it was
-        form = RerunForm(request.POST if request.method == "POST" else None, initial={"input": given}, run=run)
+        form = RerunForm(
+            request.POST if request.method == "POST" else None,
+            initial={"input": given, "profile": run.profile},
+            run=run,
+        )
         if form.is_valid() and (new := _rerun(form, run, actor_of(request.user))):
             return HttpResponseRedirect(reverse("admin:workflows_run_change", args=[new.pk]))
         context = {
@@ -157,9 +161,10 @@ def _has_retried(run_id: uuid.UUID, actor: str) -> bool:
 
 
 def _rerun(form: RerunForm, run: Run, actor: str) -> Run | None:
-    version = run.workflow.current if form.cleaned_data.get("current") else None
+    given = form.cleaned_data
+    version = run.workflow.current if given.get("current") else None
     try:
-        return runs.rerun(run.pk, actor=actor, input=form.cleaned_data["input"], version=version)
+        return runs.rerun(run.pk, actor=actor, input=given["input"], version=version, profile=given["profile"])
     except InputInvalid as error:
         tell_input_errors(form, error)
     except (RunStateConflict, ConcurrencyLimitReached) as refused:

@@ -1,5 +1,6 @@
 """The page that asks for a run's input."""
 
+from functools import partial
 from typing import Any
 
 from django.contrib import messages
@@ -12,7 +13,7 @@ from django.urls import reverse
 
 from workflows import runs
 from workflows.admin.base import actor_of
-from workflows.admin.forms import StartForm
+from workflows.admin.forms import RunForm
 from workflows.errors import ConcurrencyLimitReached, DefinitionError, InputInvalid
 from workflows.models import Run, Workflow, WorkflowVersion
 
@@ -34,7 +35,7 @@ def start(
     sent = request.POST if request.method == "POST" else None
     definition = version.definition if version else workflows[0].definition
     schema = definition.get("parameters") if len(workflows) == 1 else None
-    form = StartForm(sent, initial={"input": blank_input(schema)})
+    form = RunForm(sent, initial={"input": blank_input(schema)})
     if form.is_valid() and (started := _start(form, workflows, version, actor_of(request.user))):
         return _started(request, started)
     context = {
@@ -63,13 +64,12 @@ def tell_input_errors(form: Form, error: InputInvalid | DefinitionError) -> None
         form.add_error("input", str(error))
 
 
-def _start(form: StartForm, workflows: list[Workflow], version: WorkflowVersion | None, actor: str) -> list[Run]:
+def _start(form: RunForm, workflows: list[Workflow], version: WorkflowVersion | None, actor: str) -> list[Run]:
+    given = form.cleaned_data
     try:
         with transaction.atomic():
-            return [
-                runs.start(workflow, form.cleaned_data["input"], trigger="admin", actor=actor, version=version)
-                for workflow in workflows
-            ]
+            begin = partial(runs.start, trigger="admin", actor=actor, version=version, profile=given["profile"])
+            return [begin(workflow, given["input"]) for workflow in workflows]
     except InputInvalid as error:
         tell_input_errors(form, error)
     except ConcurrencyLimitReached as refused:
