@@ -22,6 +22,7 @@ from unfold.forms import (
     UserChangeForm,
     UserCreationForm,
 )
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from workflows import roles
 from workflows.admin.base import ReadOnlyAdmin
@@ -38,6 +39,7 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg, misc]
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
+    filter_horizontal = ()  # Django's two lists side by side fit no small screen
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
         fields = super().get_readonly_fields(request, obj)
@@ -51,7 +53,7 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg, misc]
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "groups":
-            kwargs["queryset"] = roles.joinable(request.user)
+            kwargs |= {"queryset": roles.joinable(request.user), "widget": UnfoldAdminCheckboxSelectMultipleWidget}
         return super().formfield_for_manytomany(db_field, request, **_of_rights(db_field, request, kwargs))
 
 
@@ -60,6 +62,7 @@ class GroupAdmin(DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]
     """The roles are what `workflows/roles.py` declares, for superusers, too; people make groups of their own beside."""
 
     list_display = ["name", "is_role"]
+    filter_horizontal = ()
 
     def has_change_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
         return super().has_change_permission(request, obj) and self._may_touch(request, obj)
