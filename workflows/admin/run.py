@@ -14,14 +14,15 @@ from unfold.decorators import action as page_action
 
 from workflows.admin.base import badge, duration
 from workflows.admin.check import check
+from workflows.admin.compare import RunCompare
 from workflows.admin.run_page import page_of
-from workflows.admin.run_verbs import RunVerbs, found, verbs_for
+from workflows.admin.run_verbs import found, verbs_for
 from workflows.admin.search import ids_beginning_with
 from workflows.models import Run
 
 
 @admin.register(Run)
-class RunAdmin(RunVerbs):
+class RunAdmin(RunCompare):
     list_display = [
         "shown_status",
         "workflow_name",
