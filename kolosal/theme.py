@@ -86,7 +86,7 @@ UNFOLD: dict[str, Any] = {
     "COMMAND": {"search_models": False},
     "SIDEBAR": {
         "show_search": True,
-        "navigation": "workflows.admin.approvals.navigation",
+        "navigation": "workflows.admin.waiting.navigation",
     },
     "COLORS": {
         "primary": {

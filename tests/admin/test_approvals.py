@@ -200,7 +200,7 @@ def test_the_navigation_counts_what_waits_for_the_person() -> None:
         asking(workflow, assignees=assignees)
     (group, *_) = client.get(link).context["sidebar_navigation"]
     (entry,) = [item for item in group["items"] if item["link"] == link]
-    assert (entry["badge"], entry["active"]) == (2, True)
+    assert (entry["badge"], entry["active"]) == ("2", True)
 
 
 def test_questions_come_in_pages() -> None:

@@ -1,23 +1,19 @@
-"""Questions that wait for a person: their page, the form that answers one, and how many there are."""
+"""The page of what waits for a person, and the form that answers a question."""
 
-import copy
 import uuid
-from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
-from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
-from kolosal.theme import APPROVALS, NAVIGATION
 from workflows import approvals, runs
+from workflows.admin import failures, waiting
 from workflows.errors import AnswerRefused, ApprovalNotFound, NotAsked, RunNotFound, RunStateConflict
-from workflows.models import StepResult
 
 ON_A_PAGE = 25
 BACK = {"home": "admin:index", "approvals": "approvals"}
@@ -32,11 +28,6 @@ class AnswerForm(forms.Form):
     comment = forms.CharField(max_length=runs.LONGEST_COMMENT, strip=False, required=False)
 
 
-def waiting_for(request: HttpRequest) -> QuerySet[StepResult]:
-    """What the person may answer, the longest waiting first."""
-    return approvals.waiting().filter(approvals.asking(request.user))
-
-
 def page(request: HttpRequest) -> HttpResponse:
     """All that waits for the person."""
     if not request.user.has_perm("workflows.view_run"):
@@ -44,7 +35,8 @@ def page(request: HttpRequest) -> HttpResponse:
     context = {
         **admin.site.each_context(request),
         "title": "Waiting for you",
-        "questions": Paginator(waiting_for(request), ON_A_PAGE).get_page(request.GET.get("page")),
+        "questions": Paginator(waiting.questions(request), ON_A_PAGE).get_page(request.GET.get("page")),
+        "failures": failures.told(list(waiting.failed_runs(request)[:ON_A_PAGE])),
     }
     return TemplateResponse(request, "admin/workflows/run/approvals.html", context)
 
@@ -70,12 +62,3 @@ def _answer(request: HttpRequest, run_id: uuid.UUID, path: str, answer: str, com
         messages.error(request, str(refused))
     else:
         messages.success(request, f"Your answer to step {path} is “{answer}”.")
-
-
-def navigation(request: HttpRequest) -> list[dict[str, Any]]:
-    """The sidebar, with how many questions wait for the person."""
-    groups = copy.deepcopy(NAVIGATION)
-    if count := waiting_for(request).count():
-        entry = next(item for group in groups for item in group["items"] if item["title"] == APPROVALS)
-        entry |= {"badge": count, "badge_variant": "warning"}
-    return groups

@@ -8,8 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from workflows import workers
-from workflows.admin import failures, home_figures, stuck
-from workflows.admin.approvals import waiting_for
+from workflows.admin import failures, home_figures, stuck, waiting
 from workflows.admin.bars import bars
 from workflows.models import Run, Workflow
 
@@ -23,7 +22,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     user = request.user
     return context | {
         "title": "Home",
-        "questions": waiting_for(request)[:1] if user.has_perm("workflows.view_run") else [],
+        "questions": waiting.questions(request)[:1] if user.has_perm("workflows.view_run") else [],
         **_figures(request),
     }
 

@@ -36,7 +36,12 @@ class Line:
 def line(moment: datetime) -> Line:
     due = Run.objects.due(moment)
     since = due.order_by().aggregate(since=Min("due_at"))["since"]
-    return Line(window.bounded(due), duration(_milliseconds(since, moment)) if since else "")
+    return Line(window.bounded(due), _waited(_milliseconds(since, moment)) if since else "")
+
+
+def _waited(milliseconds: float) -> str:
+    """To the second up to ten minutes, then to the minute."""
+    return duration(milliseconds if milliseconds < 600_000 else round(milliseconds / 60_000) * 60_000)
 
 
 def standing() -> list[tuple[str, str]]:

@@ -19,6 +19,8 @@ from workflows.states import RUN_ACTIVE, RUN_ENDED, RunStatus, StepStatus
 USED_A_MODEL = Q(input_tokens__gt=0) | Q(output_tokens__gt=0) | Q(cost__gt=0)
 """Step results on the way to which a model was asked."""
 
+HAS_FAILED = Q(status__in=[RunStatus.FAILED, RunStatus.TIMED_OUT])
+
 
 def new_run_id() -> uuid.UUID:
     """A UUID version 7 (RFC 9562): 48 bits of Unix milliseconds, then random bits; sorts by time."""
@@ -125,6 +127,7 @@ class Run(models.Model):
                 condition=Q(worker__isnull=True, due_at__isnull=False, recoveries__gt=0),
             ),
             models.Index(fields=["ended_at"], name="run_ended", condition=Q(ended_at__isnull=False)),
+            models.Index(fields=["actor", "-ended_at"], name="run_failed_of_person", condition=HAS_FAILED),
             models.Index(fields=["id"], name="run_unsealed", condition=Q(ended_at__isnull=False, sealed=False)),
         ]
 
