@@ -1,5 +1,6 @@
 """Backups made while workers write, and what comes of them."""
 
+import base64
 import contextlib
 import itertools
 import sqlite3
@@ -17,11 +18,11 @@ from django.db import connection
 from django.utils import timezone
 
 from kolosal.backup import BackupFailed, back_up, restore
-from tests.factories import make_workflow, step
+from tests.factories import make_workflow, run_to_end, step
 from tests.stores import empty_store
 from tests.workers.conftest import wait_for
-from workflows import append_only, audit, runs
-from workflows.models import Run, StepResult
+from workflows import append_only, audit, runs, verification
+from workflows.models import Artifact, Run, StepResult
 
 Start = Callable[..., subprocess.Popen[bytes]]
 
@@ -87,6 +88,18 @@ def test_runs_go_on_from_a_backup_that_was_made_while_they_ran(
         assert sorted(line.split()[1] for line in notes.read_text().splitlines()) == sorted(again)
         assert [audit.first_broken(run.pk) for run in Run.objects.all()] == [None] * 6
         assert audit.first_broken(None) is None
+
+
+def test_files_that_functions_made_are_in_a_backup(folder: Path, tmp_path: Path) -> None:
+    raw = bytes(range(256)) * 5000
+    made = [{"name": "raw.bin", "base64": base64.b64encode(raw).decode()}]
+    run = run_to_end(step("a", "make", {"files": made}))
+    assert run.status == "completed", run.error_message
+    call_command("backup", str(folder / "backup"))
+    with empty_store(tmp_path):
+        call_command("restore", str(folder / "backup"))
+        assert bytes(Artifact.objects.get(run=run).content) == raw
+        assert list(verification.verify()) == []
 
 
 def test_an_existing_file_is_not_overwritten(folder: Path) -> None:
