@@ -11,6 +11,7 @@ import time
 import uuid
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
+from contextlib import aclosing
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -43,18 +44,21 @@ async def events(run_id: uuid.UUID, after: str = "") -> AsyncGenerator[StreamIte
 
     Raises `PositionInvalid`, and `StreamBroken`.
     """
+    async with aclosing(told(run_id, Transcript(Position.parse(after)))) as items:
+        async for item in items:
+            yield item
+
+
+async def told(run_id: uuid.UUID, transcript: Transcript) -> AsyncGenerator[StreamItem, None]:
+    """What a transcript tells of a run, until it has ended. Raises `StreamBroken`."""
     loop = asyncio.get_running_loop()
-    told: asyncio.Queue[tuple[list[StreamItem], bool] | StreamBroken] = asyncio.Queue()
-    stream = _Stream(
-        run_id,
-        Transcript(Position.parse(after)),
-        lambda said: loop.call_soon_threadsafe(told.put_nowait, said),
-    )
+    heard: asyncio.Queue[tuple[list[StreamItem], bool] | StreamBroken] = asyncio.Queue()
+    stream = _Stream(run_id, transcript, lambda said: loop.call_soon_threadsafe(heard.put_nowait, said))
     _poller.add(stream)
     try:
         done = False
         while not done:
-            said = await told.get()
+            said = await heard.get()
             if isinstance(said, StreamBroken):
                 raise said
             items, done = said
@@ -248,16 +252,18 @@ def _look_at_streams(streams: Sequence[_Stream]) -> None:
         transcript = stream.transcript
         events = [event for event in new[stream.run_id] if event.seq > transcript.seq]
         items = list(transcript.read(events, pieces[stream.run_id]))
-        if transcript.end is not None and (result := _final_result(stream.run_id, transcript.seq)) is not None:
+        if transcript.end is not None and (result := _final_result(stream.run_id, transcript)) is not None:
             items += transcript.conclude(result)
         if items or transcript.done:
             stream.tell(items)
 
 
-def _final_result(run_id: uuid.UUID, seq: int) -> dict[str, Any] | None:
-    """The result of a run whose event ``seq`` is its last; None if it goes on by now, with events yet to be read."""
+def _final_result(run_id: uuid.UUID, transcript: Transcript) -> dict[str, Any] | None:
+    """The result of a run of which all is read; None if it goes on by now, with events yet to be read."""
     run = runs.get(run_id)
-    return results.result_body(run) if run.has_ended and run.event_seq == seq else None
+    if not run.has_ended or run.event_seq != transcript.seq:
+        return None
+    return results.result_body(run) if transcript.tells_result else {}
 
 
 def _new_events(streams: Sequence[_Stream]) -> dict[uuid.UUID, list[Event]]:

@@ -77,6 +77,8 @@ class Transcript:
     `conclude`.
     """
 
+    tells_result = True
+
     def __init__(self, after: Position) -> None:
         self.seq = 0
         self.done = False
@@ -100,8 +102,15 @@ class Transcript:
             yield StreamItem(str(end.seq), {"type": end.type, "result": result})
 
     def _event(self, event: Event) -> Iterator[StreamItem]:
-        self.seq = event.seq
         place = Position(event.seq)
+        self._note(event, place)
+        if _is_public(event) and place > self._told:
+            self._told = place
+            yield StreamItem(str(place), {"type": event.type, **_place(event.path), **event.data})
+
+    def _note(self, event: Event, place: Position) -> None:
+        """Which attempts are under way, and whether the run has ended."""
+        self.seq = event.seq
         self.text_from = max(self.text_from, place)
         if event.type == "step_start" and "kind" not in event.data:  # blocks don't stream
             self.under_way[event.path] = event.data.get("attempt", 1)
@@ -109,9 +118,6 @@ class Transcript:
             self.under_way.pop(event.path, None)
         if event.type in {"workflow_complete", "run_retried"}:
             self.end = event if event.type == "workflow_complete" else None
-        elif _is_public(event) and place > self._told:
-            self._told = place
-            yield StreamItem(str(place), {"type": event.type, **_place(event.path), **event.data})
 
     def _tokens(self, pieces: deque[Piece]) -> Iterator[StreamItem]:
         """Text up to the event that comes next. What follows on events that are not read yet is left for later."""

@@ -64,7 +64,7 @@ def test_what_waits_is_on_the_home_page_on_its_own_and_on_that_of_the_run() -> N
     client = signed_in(*MAY)
     for shown in (page(client), page(client, "admin:index"), page(client, "admin:workflows_run_change", run.pk)):
         assert "Publish the owls?" in shown
-        assert '<button class="k-button" type="submit" name="answer" value="not yet">not yet</button>' in shown
+        assert '<button class="k-button" type="submit" name="answer" value="not yet">Not yet</button>' in shown
         assert reverse("admin:workflows_run_answer", args=[run.pk]) in shown
     assert str(run.pk) in page(client)
 

@@ -5,11 +5,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
 from tests.admin.factories import HOSTILE, begin, end, fail, held, run_of, signed_in, step, succeed, workflow
 from workflows.admin.base import duration
+from workflows.admin.step_context import context_of
 from workflows.admin.timeline import Scale, row
 from workflows.models import Run, StepResult
 
@@ -62,7 +64,7 @@ def test_stored_text_stays_text() -> None:
         assert "<img src=x" not in shown, address
 
 
-def test_a_thousand_steps_cost_few_queries(django_assert_max_num_queries: Any) -> None:
+def test_a_thousand_steps_cost_few_queries_and_are_shown_in_parts(django_assert_max_num_queries: Any) -> None:
     steps = [step(f"s{number}") for number in range(1000)]
     run = run_of(workflow(*steps))
 
@@ -73,11 +75,12 @@ def test_a_thousand_steps_cost_few_queries(django_assert_max_num_queries: Any) -
         StepResult(run=run, path=f"s{n}", step_id=f"s{n}", status="completed", result=result(n)) for n in range(1000)
     )
     client = signed_in("workflows.view_run")
-    with django_assert_max_num_queries(12):
-        shown = page(client, run, "?page=2")
-    assert shown.count('class="k-row"') == 1000
-    assert "result 50" in shown
-    assert "result 49<" not in shown
+    with django_assert_max_num_queries(20):
+        shown = page(client, run, "?at=s57")
+    assert shown.count('id="step-') == 50
+    assert "51 to 100 of 1000" in shown
+    assert "result 57" in shown
+    assert "result 56" not in shown
 
 
 def test_a_long_result_is_cut_here_and_whole_on_its_own_page() -> None:
@@ -95,11 +98,11 @@ def test_a_long_result_is_cut_here_and_whole_on_its_own_page() -> None:
 def test_only_an_active_run_can_be_cancelled_and_is_followed() -> None:
     run = run_of(workflow(step("a")))
     client = signed_in(superuser=True)
-    assert "Cancel run" in page(client, run)
+    assert ">Cancel</button>" in page(client, run)
     assert "data-follow" in page(client, run)
     hold = held(run)
     ended = end(hold)
-    assert "Cancel run" not in page(client, ended)
+    assert ">Cancel</button>" not in page(client, ended)
     assert "data-follow" not in page(client, ended)
 
 
@@ -108,7 +111,13 @@ def test_no_permission_no_page_and_no_such_run() -> None:
     client = signed_in("workflows.view_workflow")
     address = reverse("admin:workflows_run_change", args=[run.pk])
     assert client.get(address).status_code == 403
-    assert client.get(address.replace(str(run.pk), "nonsense")).status_code == 404
+    assert client.get(address.replace(str(run.pk), "nonsense")).status_code == 403
+    for part in ("parts", "stream", "context"):
+        assert client.get(reverse(f"admin:workflows_run_{part}", args=[run.pk])).status_code == 403
+    User.objects.all().delete()
+    allowed = signed_in("workflows.view_run")
+    assert allowed.get(address.replace(str(run.pk), "nonsense")).status_code == 404
+    assert allowed.get(reverse("admin:workflows_run_context", args=[run.pk]) + "?path=nope").status_code == 404
 
 
 def attempt(number: int, start: float, end: float, **more: object) -> dict[str, object]:
@@ -122,7 +131,7 @@ def test_bars_stand_where_the_attempts_were() -> None:
         attempt(2, 3, 5),
     ]
     result = StepResult(path="a", step_id="a", status="completed", attempts=tried, started_at=START)
-    bars = row(result, Scale(START, START + timedelta(seconds=10)), 1).bars
+    bars = row(result, Scale(START, START + timedelta(seconds=10))).bars
     assert [(bar.kind, bar.x, bar.width) for bar in bars] == [
         ("failed", 0, 20),
         ("completed", 30, 20),
@@ -133,7 +142,7 @@ def test_bars_stand_where_the_attempts_were() -> None:
 def test_a_running_attempt_reaches_to_the_present() -> None:
     began = START + timedelta(seconds=4)
     result = StepResult(path="a", step_id="a", status="running", attempt=1, started_at=began)
-    (bar,) = row(result, Scale(START, START + timedelta(seconds=10)), 1).bars
+    (bar,) = row(result, Scale(START, START + timedelta(seconds=10))).bars
     assert (bar.kind, bar.x, bar.width) == ("running", 40, 60)
 
 
@@ -152,3 +161,56 @@ def test_a_scale_has_few_ticks_and_bars_stay_inside(seconds: float) -> None:
 )
 def test_lengths_of_time_are_said_as_people_say_them(milliseconds: float | None, text: str) -> None:
     assert duration(milliseconds) == text
+
+
+def test_parts_are_given_by_themselves_and_folded_ones_only_when_unfolded() -> None:
+    hold = held(run_of(workflow(step("a"))))
+    begin(hold, "a", {"message": "hoo"})
+    succeed(hold, "a", {"echo": "HOO"})
+    run = end(hold)
+    client = signed_in("workflows.view_run")
+
+    def parts(query: str) -> str:
+        return client.get(reverse("admin:workflows_run_parts", args=[run.pk]) + query).content.decode()
+
+    assert 'data-part="head"' in parts("?part=head")
+    assert 'data-part="steps"' not in parts("?part=head")
+    assert "HOO" in parts("?part=steps")
+    assert "HOO" not in parts("?part=steps&sparing=1")  # it is folded
+    assert "HOO" in parts("?part=steps&sparing=1&open=a")
+    assert "k-graph" not in parts("?part=graph")
+    assert "k-graph" in parts("?part=graph&show=graph")
+    assert "run_created" in parts("?part=events&show=events")
+
+
+def test_a_steps_context_is_compared_before_and_after() -> None:
+    hold = held(run_of(workflow(step("a"), step("b")), {"topic": "owls"}))
+    for path, result in (("a", {"echo": "one\ntwo"}), ("b", {"echo": "one\nthree", "more": HOSTILE})):
+        begin(hold, path)
+        succeed(hold, path, result)
+    run = end(hold)
+    seen = context_of(run, "b")
+    assert [(change.key, change.kind) for change in seen.changes] == [("echo", "changed"), ("more", "added")]
+    assert [(line.mark, line.text) for line in seen.changes[0].lines] == [(" ", "one"), ("-", "two"), ("+", "three")]
+    assert dict(seen.before) == {"topic": "owls", "echo": "one\ntwo"}
+    address = reverse("admin:workflows_run_context", args=[run.pk])
+    text = signed_in("workflows.view_run").get(address + "?path=b").content.decode()
+    assert "alert(1)" in text
+    assert "<script>alert" not in text
+
+
+def test_a_stream_has_nothing_to_tell_of_a_run_whose_end_the_page_shows() -> None:
+    run = end(held(run_of(workflow(step("a")))))
+    address = reverse("admin:workflows_run_stream", args=[run.pk])
+    client = signed_in("workflows.view_run")
+    assert client.get(f"{address}?after={run.event_seq}").status_code == 204
+    assert client.get(f"{address}?after=nonsense").status_code == 400
+
+
+def test_a_script_is_told_in_json_what_came_of_a_verb() -> None:
+    run = run_of(workflow(step("a")))
+    client = signed_in("workflows.view_run", "workflows.change_run")
+    answer = client.post(reverse("admin:workflows_run_pause", args=[run.pk]), headers={"X-Fetched": "1"})
+    assert answer.json()["level"] == "success"
+    assert "pauses" in answer.json()["told"]
+    assert Run.objects.get(pk=run.pk).status == "paused"

@@ -146,6 +146,7 @@ FLOORS: dict[int, list[str]] = {
         "workflows/system_checks.py",
         "workflows/streaming.py",
         "workflows/follow.py",
+        "workflows/watching.py",
         "workflows/metrics.py",
     ],
     9: [

@@ -6,13 +6,14 @@ from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
 from workflows import approvals, runs
 from workflows.admin import failures, waiting
+from workflows.admin.telling import tell
 from workflows.errors import AnswerRefused, ApprovalNotFound, NotAsked, RunNotFound, RunStateConflict
 
 ON_A_PAGE = 25
@@ -45,20 +46,19 @@ def page(request: HttpRequest) -> HttpResponse:
 def answer(request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
     """Answer a step of the run, and go back to where the form was."""
     form = AnswerForm(request.POST)
-    if form.is_valid():
-        _answer(request, run_id, **form.cleaned_data)
-    else:
-        messages.error(request, "; ".join(f"{name}: {told[0]}" for name, told in form.errors.items()))
     back = BACK.get(request.POST.get("back", ""))
-    return HttpResponseRedirect(reverse(back) if back else reverse("admin:workflows_run_change", args=[run_id]))
+    place = reverse(back) if back else reverse("admin:workflows_run_change", args=[run_id])
+    if form.is_valid():
+        return tell(request, *_answer(request, run_id, **form.cleaned_data), place)
+    wrong = "; ".join(f"{name}: {told[0]}" for name, told in form.errors.items())
+    return tell(request, wrong, messages.ERROR, place)
 
 
-def _answer(request: HttpRequest, run_id: uuid.UUID, path: str, answer: str, comment: str) -> None:
+def _answer(request: HttpRequest, run_id: uuid.UUID, path: str, answer: str, comment: str) -> tuple[str, int]:
     try:
         approvals.answer(run_id, path, answer, person=request.user, comment=comment)
     except NotAsked as refused:
         raise PermissionDenied(str(refused)) from None
     except (AnswerRefused, ApprovalNotFound, RunNotFound, RunStateConflict) as refused:
-        messages.error(request, str(refused))
-    else:
-        messages.success(request, f"Your answer to step {path} is “{answer}”.")
+        return str(refused), messages.ERROR
+    return f"Your answer to step {path} is “{answer}”.", messages.SUCCESS

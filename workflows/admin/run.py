@@ -4,19 +4,18 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin import display
-from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
 from django.utils.formats import date_format
 from django.utils.html import format_html
 from unfold.decorators import action as page_action
 
+from workflows.admin import run_page
 from workflows.admin.base import badge, duration
 from workflows.admin.check import check
 from workflows.admin.compare import RunCompare
-from workflows.admin.run_page import page_of
-from workflows.admin.run_verbs import found, verbs_for
 from workflows.admin.search import ids_beginning_with
 from workflows.models import Run
 
@@ -40,6 +39,15 @@ class RunAdmin(RunCompare):
     search_help_text = "the beginning of the run's id, workflow, or error"
     actions_list = ["check_runs"]
 
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view
+        own = [
+            path("<uuid:run_id>/parts/", view(run_page.parts), name="workflows_run_parts"),
+            path("<uuid:run_id>/stream/", view(run_page.stream), name="workflows_run_stream"),
+            path("<uuid:run_id>/context/", view(run_page.step_context), name="workflows_run_context"),
+        ]
+        return [*own, *super().get_urls()]
+
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Run], search_term: str
     ) -> tuple[QuerySet[Run], bool]:
@@ -55,18 +63,7 @@ class RunAdmin(RunCompare):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        run = found(object_id)
-        if not self.has_view_permission(request, run):
-            raise PermissionDenied
-        context = {
-            **self.admin_site.each_context(request),
-            "title": run.workflow.name,
-            "opts": self.opts,
-            "page": page_of(run, request.GET.get("page"), request.user),
-            "verbs": verbs_for(run) if self.has_steer_permission(request) else {},
-            "may_rerun": self.has_rerun_permission(request) and run.workflow.archived_at is None,
-        }
-        return TemplateResponse(request, "admin/workflows/run/page.html", context)
+        return run_page.page(request, self, object_id)
 
     @page_action(description="Check runs", url_path="check", permissions=["view"])  # type: ignore[untyped-decorator]
     def check_runs(self, request: HttpRequest) -> HttpResponse:

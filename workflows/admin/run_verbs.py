@@ -3,13 +3,14 @@
 import json
 import uuid
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import messages
 from django.contrib.admin import action
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_POST
@@ -19,11 +20,31 @@ from workflows.admin import approvals
 from workflows.admin.base import ReadOnlyAdmin, actor_of
 from workflows.admin.forms import RerunForm
 from workflows.admin.start import tell_input_errors
+from workflows.admin.telling import is_fetched, tell
 from workflows.errors import ConcurrencyLimitReached, InputInvalid, RunNotFound, RunStateConflict, StepNotFound
 from workflows.models import Run, RunRequest
 from workflows.states import RunStatus
 
-LABELS = {"pause": "Pause", "resume": "Resume", "retry": "Retry", "cancel": "Cancel run"}
+
+@dataclass(frozen=True, slots=True)
+class Button:
+    """A verb as a button: ``confirm`` is what is asked before, ``yes`` the answer that carries it out."""
+
+    name: str
+    label: str
+    confirm: str
+    yes: str
+
+
+BUTTONS = {
+    button.name: button
+    for button in (
+        Button("pause", "Pause", "Pause this run? An attempt under way goes on to its end first.", "Pause it"),
+        Button("resume", "Resume", "Go on with this run?", "Go on"),
+        Button("retry", "Retry", "Go on with this run from its first unfinished step?", "Retry it"),
+        Button("cancel", "Cancel", "Cancel this run? Steps under way are stopped.", "Yes, end it"),
+    )
+}
 
 Told = tuple[str, int]
 """What a person is told, and its level (of `django.contrib.messages`)."""
@@ -37,13 +58,13 @@ def found(run_id: uuid.UUID | str) -> Run:
         raise Http404(str(error)) from None
 
 
-def verbs_for(run: Run) -> dict[str, str]:
-    """The verbs that apply to the run as it is: name → label of the button."""
+def verbs_for(run: Run) -> list[Button]:
+    """The verbs that apply to the run as it is."""
     if run.has_ended:
         names = [] if run.status == RunStatus.COMPLETED else ["retry"]
     else:
         names = ["resume" if _is_pausing(run) else "pause", "cancel"]
-    return {name: LABELS[name] for name in names}
+    return [BUTTONS[name] for name in names]
 
 
 class RunVerbs(ReadOnlyAdmin):
@@ -54,7 +75,9 @@ class RunVerbs(ReadOnlyAdmin):
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view
         steer = view(require_POST(self.steer_view))
-        verbs = [path(f"<uuid:run_id>/{verb}/", steer, {"verb": verb}, name=f"workflows_run_{verb}") for verb in LABELS]
+        verbs = [
+            path(f"<uuid:run_id>/{verb}/", steer, {"verb": verb}, name=f"workflows_run_{verb}") for verb in BUTTONS
+        ]
         rerun = path("<uuid:run_id>/rerun/", view(self.rerun_view), name="workflows_run_rerun")
         answer = path("<uuid:run_id>/answer/", view(approvals.answer), name="workflows_run_answer")
         return [*verbs, rerun, answer, *super().get_urls()]
@@ -72,8 +95,7 @@ class RunVerbs(ReadOnlyAdmin):
             told = STEER[verb](found(run_id).pk, actor_of(request.user), request.POST)
         except (RunStateConflict, StepNotFound) as refused:  # the page was older than the run
             told = str(refused), messages.ERROR
-        self.message_user(request, *told)
-        return HttpResponseRedirect(reverse("admin:workflows_run_change", args=[run_id]))
+        return tell(request, *told, _place(run_id))
 
     def rerun_view(self, request: HttpRequest, run_id: uuid.UUID) -> HttpResponse:
         if not self.has_rerun_permission(request):
@@ -86,7 +108,12 @@ class RunVerbs(ReadOnlyAdmin):
             run=run,
         )
         if form.is_valid() and (new := _rerun(form, run, actor_of(request.user))):
-            return HttpResponseRedirect(reverse("admin:workflows_run_change", args=[new.pk]))
+            return tell(
+                request,
+                "The run is queued again.",
+                messages.SUCCESS,
+                reverse("admin:workflows_run_change", args=[new.pk]),
+            )
         context = {
             **self.admin_site.each_context(request),
             "title": f"Run {run.workflow.name} again",
@@ -95,7 +122,8 @@ class RunVerbs(ReadOnlyAdmin):
             "workflows": [run.workflow],
             "schema": run.version.definition.get("parameters"),
         }
-        return TemplateResponse(request, "admin/workflows/workflow/start.html", context)
+        template = "admin/workflows/run/again.html" if is_fetched(request) else "admin/workflows/workflow/start.html"
+        return TemplateResponse(request, template, context)
 
     @action(description="Retry the selected runs", permissions=["steer"])
     def retry_selected(self, request: HttpRequest, queryset: QuerySet[Run]) -> None:
@@ -110,6 +138,10 @@ class RunVerbs(ReadOnlyAdmin):
         cancelled = sum(runs.cancel(run_id, actor=actor_of(request.user)) for run_id in ids)
         told = f"{cancelled} of {len(ids)} runs are being cancelled; the others had ended."
         self.message_user(request, told, messages.SUCCESS)
+
+
+def _place(run_id: uuid.UUID) -> str:
+    return reverse("admin:workflows_run_change", args=[run_id])
 
 
 def _cancel(run_id: uuid.UUID, actor: str, sent: Mapping[str, Any]) -> Told:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any
 
 from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
@@ -52,21 +52,21 @@ def stream_response(run: Run, request: Request) -> HttpResponseBase:
     position = Position.parse(after)  # before the stream begins, so that a wrong one is refused
     if run.has_ended and position.event >= run.event_seq:
         return HttpResponse(status=204)
+    return streamed(follow.events(run.pk, after), {"Content-Location": stream_url(run)})
+
+
+def streamed(items: AsyncGenerator[StreamItem, None], headers: Mapping[str, str]) -> HttpResponseBase:
+    """Server-sent events, as they come."""
     return StreamingHttpResponse(
-        _lines(run, after),
+        _lines(items),
         content_type=f"{MEDIA_TYPE}; charset=utf-8",
-        headers={
-            "Cache-Control": "no-store",
-            "X-Accel-Buffering": "no",
-            "Content-Location": stream_url(run),
-        },
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no", **headers},
     )
 
 
-async def _lines(run: Run, after: str) -> AsyncIterator[bytes]:
+async def _lines(items: AsyncGenerator[StreamItem, None]) -> AsyncIterator[bytes]:
     """The stream as text. It begins with a comment, so that the headers leave at once."""
     yield b": follows\n\n"
-    items = follow.events(run.pk, after)
     following = asyncio.ensure_future(anext(items))
     try:
         while True:
