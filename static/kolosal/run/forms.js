@@ -31,13 +31,13 @@ function confirmed(question, yes) {
 const filled = (text, button) =>
   text.replace("{step}", button?.value ?? "").replace("{answer}", button?.textContent ?? "");
 
-async function send(form, button) {
-  const body = new FormData(form, button);
-  const answer = await fetch(form.action, { method: "POST", body, headers: { "X-Fetched": "1" } });
+async function send(form, body) {
+  const answer = await fetch(form.getAttribute("action"), { method: "POST", body, headers: { "X-Fetched": "1" } });
   const type = answer.headers.get("Content-Type") ?? "";
   if (answer.ok && type.includes("json")) return answer.json();
   if (answer.ok) return { html: await answer.text() };
-  return { told: answer.status === 403 ? "You may not do that, or you are signed out." : `The server answers ${answer.status}.`, level: "error" };
+  const refused = answer.status === 403;
+  return { told: refused ? "You may not do that." : `The server answers ${answer.status}.`, level: "error" };
 }
 
 // `after()` is called when something was done.
@@ -49,10 +49,11 @@ export function listen(after) {
     event.preventDefault();
     const { confirm, yes } = form.dataset;
     if (confirm && !(await confirmed(filled(confirm, button), filled(yes ?? "", button)))) return;
+    const body = new FormData(form, button); // a button that is disabled does not count
     if (button) button.disabled = true;
     let answer;
     try {
-      answer = await send(form, button);
+      answer = await send(form, body);
     } catch {
       answer = { told: "The server can't be reached.", level: "error" };
     }
