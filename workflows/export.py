@@ -87,4 +87,4 @@ def _cell(value: Any) -> Any:
     if value is None or isinstance(value, int | float):
         return value
     text = CONTROL.sub("", value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False))
-    return f"'{text}" if text.startswith(FORMULA) else text
+    return f"'{text}" if text.lstrip(" \n").startswith(FORMULA) else text

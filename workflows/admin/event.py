@@ -16,11 +16,11 @@ from django.utils.http import urlencode
 from workflows import export, trail
 from workflows.admin.base import ReadOnlyAdmin, readable
 from workflows.admin.event_words import told
-from workflows.admin.search import ids_beginning_with
 from workflows.admin.trail_check import TrailCheck
 from workflows.audit import ChainReader, stored
 from workflows.models import Event, Run, SiteChain, StreamText, WorkflowVersion
 from workflows.models.event import MACHINES
+from workflows.models.run_search import ids_beginning_with
 
 RUNS_OF_A_PREFIX = 100
 KEYS = ("before", "after")  # of the page, beside what the form asks for

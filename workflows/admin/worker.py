@@ -9,8 +9,8 @@ from django.utils import timezone
 from django.utils.html import format_html
 
 from workflows.admin.base import ReadOnlyAdmin, badge, duration, readable
-from workflows.admin.search import ids_beginning_with
 from workflows.models import AgentShare, CachedResult, RunRequest, StartKey, StepResult, Worker
+from workflows.models.run_search import ids_beginning_with
 
 
 @admin.register(Worker)

@@ -30,6 +30,11 @@ def new_run_id() -> uuid.UUID:
     return uuid.UUID(int=milliseconds << 80 | 7 << 76 | random_a << 64 | 2 << 62 | random_b)
 
 
+def first_run_id(moment: datetime) -> uuid.UUID:
+    """The smallest id of `new_run_id` at that time or later."""
+    return uuid.UUID(int=max(0, int(moment.timestamp() * 1000)) << 80 | 7 << 76)
+
+
 class RunQuerySet(models.QuerySet["Run"]):
     def active(self) -> Self:
         """Runs that have not ended."""
@@ -121,6 +126,9 @@ class Run(models.Model):
             models.Index("priority", "due_at", name="run_due", condition=Q(worker__isnull=True, due_at__isnull=False)),
             models.Index(fields=["workflow", "-id"], name="run_of_workflow"),
             models.Index(fields=["status", "-id"], name="run_by_status"),
+            models.Index(fields=["actor", "-id"], name="run_of_person"),
+            models.Index(fields=["trigger", "-id"], name="run_by_trigger"),
+            models.Index(fields=["error_code", "-id"], name="run_by_error", condition=~Q(error_code="")),
             models.Index(
                 fields=["due_at"],
                 name="run_suspect",
@@ -215,6 +223,7 @@ class StepResult(models.Model):
             models.UniqueConstraint(fields=["run", "path"], condition=Q(superseded=False), name="step_result_unique")
         ]
         indexes = [
+            models.Index(fields=["error_code"], name="step_by_error", condition=~Q(error_code="")),
             models.Index(fields=["run"], name="step_result_asked", condition=Q(kind="approval", status="waiting")),
             # All that a sum of usage reads: the rows are large.
             models.Index(
