@@ -86,7 +86,8 @@ def test_no_query_of_a_list_counts_or_skips_more_than_its_numbered_pages(client:
     _runs(8)
     with CaptureQueriesContext(connection) as queries:
         _page(client, "?p=2")
-    counts = [sql for query in queries if "COUNT(" in (sql := query["sql"])]
+    # The header counts failed runs that nobody has run again, which is no count of the list.
+    counts = [sql for query in queries if "COUNT(" in (sql := query["sql"]) and "rerun_of" not in sql]
     assert sum("LIMIT 7" in sql for sql in counts) == 1
     assert len(counts) == (1 if connection.vendor == "postgresql" else 2)  # SQLite has no estimates, and counts all
 
