@@ -127,6 +127,7 @@ FLOORS: dict[int, list[str]] = {
         "workflows/results.py",
         "workflows/why.py",
         "workflows/time_split.py",
+        "workflows/step_times.py",
         "workflows/graphs/*",
         "workflows/invariants.py",
         "workflows/verification.py",

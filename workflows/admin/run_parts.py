@@ -18,6 +18,7 @@ from workflows import workers
 from workflows.admin.base import duration, entries
 from workflows.admin.questions import Question, questions_of
 from workflows.admin.run_artifacts import files_of
+from workflows.admin.run_times import parts_of
 from workflows.admin.run_verbs import verbs_for
 from workflows.admin.step_tree import Tree, outline, tree_of
 from workflows.admin.timeline import Row, Scale, pending_row, row
@@ -197,10 +198,16 @@ def graph(seen: Seen) -> Context:
     return {"drawing": drawn(seen.run.definition, statuses_of(seen.run))}
 
 
+def times(seen: Seen) -> Context | None:
+    parts = parts_of(seen.run, seen.now)
+    return {"parts": parts} if parts else None
+
+
 PARTS = [
     Part("head", head),
     Part("questions", questions),
     Part("timeline", timeline),
+    Part("times", times),
     Part("steps", steps),
     Part("input", input_, live=False),
     Part("graph", graph, title="Graph"),

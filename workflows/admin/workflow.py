@@ -21,6 +21,7 @@ from workflows.admin.files import file_of
 from workflows.admin.start import start
 from workflows.admin.trial import trial
 from workflows.admin.versions import WorkflowVersions
+from workflows.admin.workflow_times import WorkflowTimesPage
 from workflows.definitions import to_yaml
 from workflows.models import Run, Step, Workflow, WorkflowVersion
 from workflows.states import WorkflowStatus
@@ -46,7 +47,7 @@ class ArchivedFilter(admin.SimpleListFilter):
 
 
 @admin.register(Workflow)
-class WorkflowAdmin(WorkflowVersions):
+class WorkflowAdmin(WorkflowTimesPage, WorkflowVersions):
     list_display = ["workflow_id", "name", "total_steps", "version", "last_run", "updated_at", "run_link"]
     list_display_links = ["workflow_id", "name"]
     list_filter = [ArchivedFilter]
