@@ -11,6 +11,7 @@ from django.urls import reverse
 
 from tests.admin.factories import HOSTILE, begin, end, fail, held, run_of, signed_in, step, succeed, workflow
 from workflows.admin.base import duration
+from workflows.admin.run_log import lines_of
 from workflows.admin.step_context import context_of
 from workflows.admin.timeline import Scale, row
 from workflows.models import Run, StepResult
@@ -214,3 +215,17 @@ def test_a_script_is_told_in_json_what_came_of_a_verb() -> None:
     assert answer.json()["level"] == "success"
     assert "pauses" in answer.json()["told"]
     assert Run.objects.get(pk=run.pk).status == "paused"
+
+
+def test_the_lines_of_all_steps_stand_in_the_order_of_time() -> None:
+    hold = held(run_of(workflow(step("a"), step("b"))))
+    begin(hold, "a")
+    succeed(hold, "a", {}, *({"at": at, "level": "info", "message": f"a at {at:g}"} for at in (1.0, 3.0)))
+    begin(hold, "b")
+    succeed(hold, "b", {}, {"at": 2.0, "level": "warning", "message": HOSTILE})
+    run = end(hold)
+    assert [line.at.timestamp() for line in lines_of(run)] == [1.0, 2.0, 3.0]
+    shown = page(signed_in("workflows.view_run"), run, "?show=log").partition('id="part-log"')[2]
+    assert shown.index("a at 1") < shown.index("&lt;script&gt;") < shown.index("a at 3")
+    assert HOSTILE not in shown
+    assert "sequential_workflow.log" in shown

@@ -10,6 +10,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString, mark_safe
@@ -18,6 +19,7 @@ from workflows import workers
 from workflows.admin.base import duration, entries
 from workflows.admin.questions import Question, questions_of
 from workflows.admin.run_artifacts import files_of
+from workflows.admin.run_log import LINES, lines_of
 from workflows.admin.run_times import parts_of
 from workflows.admin.run_verbs import verbs_for
 from workflows.admin.step_tree import Tree, outline, tree_of
@@ -203,6 +205,10 @@ def times(seen: Seen) -> Context | None:
     return {"parts": parts} if parts else None
 
 
+def log(seen: Seen) -> Context:
+    return {"lines": lines_of(seen.run), "most": LINES, "file": settings.LOG_FILE.name}
+
+
 PARTS = [
     Part("head", head),
     Part("questions", questions),
@@ -210,6 +216,7 @@ PARTS = [
     Part("times", times),
     Part("steps", steps),
     Part("input", input_, live=False),
+    Part("log", log, title="Log"),
     Part("graph", graph, title="Graph"),
     Part("events", events, title="Events"),
 ]
