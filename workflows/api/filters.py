@@ -64,7 +64,7 @@ class RunFilter(django_filters.FilterSet):
 
     search = Text(method="with_text", help_text="The beginning of its id; its workflow; words of its error or input.")
     status = django_filters.MultipleChoiceFilter(
-        choices=RunStatus.choices, widget=forms.CheckboxSelectMultiple, help_text="May be repeated."
+        choices=RunStatus.choices, distinct=False, widget=forms.CheckboxSelectMultiple, help_text="May be repeated."
     )
     workflow = Text(field_name="workflow__workflow_id", help_text="Its workflow_id.")
     trigger = Text(help_text="What started it: api, admin, …")
@@ -140,7 +140,7 @@ class ApprovalFilter(django_filters.FilterSet):
 class RowFilter(django_filters.FilterSet):
     """Which rows of a batch."""
 
-    status = django_filters.MultipleChoiceFilter(choices=RowStatus.choices, help_text="May be repeated.")
+    status = django_filters.MultipleChoiceFilter(choices=RowStatus.choices, distinct=False, help_text="May be repeated.")
 
     class Meta:
         model = TemplateBatchRow
@@ -155,6 +155,7 @@ class WorkflowFilter(django_filters.FilterSet):
     status = django_filters.MultipleChoiceFilter(
         method="with_status",
         choices=[*WorkflowStatus.choices, *RunStatus.choices],
+        distinct=False,
         help_text="Status of the newest run, or registered. May be repeated.",
     )
     ordering = django_filters.OrderingFilter(
