@@ -40,7 +40,7 @@ def main() -> int:
 
     console = Console()
     console.width = max(console.width, 140)  # for the table of four
-    combinations = COMBINATIONS if options.all else [(options.store, options.broker)]
+    combinations = _combinations(options)
     console.print(f"seed {options.seed}")
     done = []
     for store, broker in combinations:
@@ -57,11 +57,18 @@ def main() -> int:
     return 1 if broken else 0
 
 
+def _combinations(options: argparse.Namespace) -> list[tuple[str, str]]:
+    if options.all:
+        return COMBINATIONS
+    return [COMBINATIONS[0], COMBINATIONS[-1]] if options.two else [(options.store, options.broker)]
+
+
 def _options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.crash.campaign", description=__doc__)
     parser.add_argument("--store", choices=["sqlite", "postgresql"], default="sqlite")
     parser.add_argument("--broker", choices=["orm", "redis"], default="orm")
     parser.add_argument("--all", action="store_true", help="all four combinations, which share time and runs")
+    parser.add_argument("--two", action="store_true", help="SQLite with its own queue, then PostgreSQL with Redis")
     parser.add_argument("--seconds", type=float, default=180.0, help="of striking, both parts together")
     parser.add_argument("--runs", type=int, default=600, help="started during part B")
     parser.add_argument("--seed", type=int, default=time.time_ns() // 1_000_000 % 1_000_000_000)

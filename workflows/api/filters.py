@@ -140,7 +140,9 @@ class ApprovalFilter(django_filters.FilterSet):
 class RowFilter(django_filters.FilterSet):
     """Which rows of a batch."""
 
-    status = django_filters.MultipleChoiceFilter(choices=RowStatus.choices, distinct=False, help_text="May be repeated.")
+    status = django_filters.MultipleChoiceFilter(
+        choices=RowStatus.choices, distinct=False, help_text="May be repeated."
+    )
 
     class Meta:
         model = TemplateBatchRow
