@@ -6,6 +6,8 @@ from django.contrib import admin, messages
 from django.contrib.admin import display
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
@@ -13,6 +15,7 @@ from django.utils.html import format_html
 from workflows import templates
 from workflows.admin.base import ReadOnlyAdmin, actor_of, badge, readable
 from workflows.admin.forms import InstantiateForm
+from workflows.admin.many import make_many
 from workflows.admin.start import blank_input, tell_input_errors
 from workflows.definitions import yaml_text
 from workflows.errors import DefinitionError, InputInvalid, WorkflowExists
@@ -29,8 +32,17 @@ class TemplateAdmin(ReadOnlyAdmin):
     readonly_fields = ["yaml", "instantiate_link"]
 
     def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(self.instantiate_view)
-        return [path("<int:template>/instantiate/", view, name="workflows_template_instantiate"), *super().get_urls()]
+        view = self.admin_site.admin_view
+        return [
+            path("<int:template>/instantiate/", view(self.instantiate_view), name="workflows_template_instantiate"),
+            path("<int:template>/many/", view(self.many_view), name="workflows_template_many"),
+            *super().get_urls(),
+        ]
+
+    def many_view(self, request: HttpRequest, template: int) -> HttpResponse:
+        if not request.user.has_perm("workflows.add_workflow"):
+            raise PermissionDenied
+        return make_many(request, self, get_object_or_404(Template, pk=template))
 
     def instantiate_view(self, request: HttpRequest, template: int) -> HttpResponse:
         if not request.user.has_perm("workflows.add_workflow"):
@@ -60,8 +72,14 @@ class TemplateAdmin(ReadOnlyAdmin):
 
     @display(description="")
     def instantiate_link(self, template: Template) -> str:
-        address = reverse("admin:workflows_template_instantiate", args=[template.pk])
-        return format_html('<a class="k-button is-small" href="{}">Make a workflow</a>', address)
+        one, many = (
+            reverse(f"admin:workflows_template_{verb}", args=[template.pk]) for verb in ("instantiate", "many")
+        )
+        links = (
+            '<span class="k-buttons"><a class="k-button is-small" href="{}">Make a workflow</a>'
+            '<a class="k-button is-small" href="{}">Make many</a></span>'
+        )
+        return format_html(links, one, many)
 
 
 @admin.register(TemplateBatch)
@@ -70,12 +88,19 @@ class TemplateBatchAdmin(ReadOnlyAdmin):
 
     list_display = ["template", "total", "progress", "actor", "created_at", "ended_at"]
     search_fields = ["template", "actor"]
-    fields = ["template", "actor", "created_at", "ended_at", "total", "progress", "rows_link"]
-    readonly_fields = ["progress", "rows_link"]
+    fields = ["template", "actor", "created_at", "ended_at", "total", "live_progress", "rows_link"]
+    readonly_fields = ["live_progress", "rows_link"]
 
     @display(description="progress")
     def progress(self, batch: TemplateBatch) -> str:
         return ", ".join(f"{number} {status}" for status, number in batch.counts().items() if number)
+
+    @display(description="progress")
+    def live_progress(self, batch: TemplateBatch) -> str:
+        counts = batch.counts()
+        ended = counts["done"] + counts["failed"]
+        shown = {"batch": batch, "ended": ended, "told": self.progress(batch)}
+        return render_to_string("admin/workflows/template/progress.html", shown)
 
     @display(description="rows")
     def rows_link(self, batch: TemplateBatch) -> str:
