@@ -147,12 +147,17 @@ def _worker(expires_in: timedelta, **columns: Any) -> Worker:
 
 
 def test_workers_are_told_with_what_they_hold(article: Workflow) -> None:
-    busy, idle = _worker(MINUTE, pid=1), _worker(MINUTE, pid=2)
-    _worker(-MINUTE)
-    _worker(MINUTE, kind="web")
-    for _ in range(5):
-        _run(article, "running", HOUR, worker=busy)
-    assert [(load.worker, load.held, load.percent) for load in home_figures.loads(NOW)] == [(busy, 5, 1), (idle, 0, 0)]
+    _worker(MINUTE, kind="pacemaker")
+    _worker(MINUTE, kind="pacemaker", host="idle")  # its loops have no lease while they hold nothing
+    loops = [_worker(MINUTE, pid=1), _worker(MINUTE, pid=2)]
+    _worker(-MINUTE, host="gone")
+    _worker(MINUTE, kind="web", host="web")
+    for at in range(5):
+        _run(article, "running", HOUR, worker=loops[at % 2])
+    assert [(load.host, load.workers, load.held) for load in home_figures.loads(NOW)] == [
+        ("here", 1, 5),
+        ("idle", 1, 0),
+    ]
 
 
 def test_what_may_be_stuck_is_told_with_the_reason_the_worst_first(article: Workflow) -> None:

@@ -49,13 +49,18 @@ def standing() -> list[tuple[str, str]]:
     return [(status.value, window.bounded(Run.objects.filter(status=status))) for status in STANDING]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Load:
-    """A live loop, and how many runs it holds of those it may."""
+    """What the workers of one host hold, of what they can."""
 
-    worker: Worker
-    held: int
-    capacity: int
+    host: str
+    workers: int = 0  # started by `manage.py worker`; each has several loops
+    held: int = 0
+
+    @property
+    def capacity(self) -> int:
+        """Runs, if its workers are set up as this process is."""
+        return max(1, self.workers) * settings.WORKERS * settings.RUNS_PER_WORKER
 
     @property
     def percent(self) -> int:
@@ -63,10 +68,14 @@ class Load:
 
 
 def loads(moment: datetime) -> list[Load]:
-    """Loops that take queued runs, the busiest first."""
-    live = Worker.objects.live(moment).filter(kind=Worker.Kind.WORKER)
-    rows = live.annotate(held_runs=Count("runs")).order_by("-held_runs", "host", "pid")
-    return [Load(worker, getattr(worker, "held_runs", 0), settings.RUNS_PER_WORKER) for worker in rows]
+    """Hosts with workers, the busiest first. A loop without runs has no lease; its pacemaker always has one."""
+    found: dict[str, Load] = {}
+    rows = Worker.objects.live(moment).filter(kind__in=(Worker.Kind.PACEMAKER, Worker.Kind.WORKER))
+    for worker in rows.annotate(held_runs=Count("runs")):
+        load = found.setdefault(worker.host, Load(worker.host))
+        load.workers += worker.kind == Worker.Kind.PACEMAKER
+        load.held += getattr(worker, "held_runs", 0)
+    return sorted(found.values(), key=lambda load: (-load.percent, load.host))
 
 
 # --- The last day ----------------------------------------------------------------------------------------------------

@@ -62,22 +62,34 @@ MOMENT = forms.DateTimeInput(attrs={"type": "datetime-local"})
 class RunFilter(django_filters.FilterSet):
     """Which runs: those of the API's lists, and of the admin's."""
 
-    search = Text(method="with_text", help_text="The beginning of its id; its workflow; words of its error or input.")
-    status = django_filters.MultipleChoiceFilter(
-        choices=RunStatus.choices, distinct=False, widget=forms.CheckboxSelectMultiple, help_text="May be repeated."
+    search = Text(
+        label="Search",
+        method="with_text",
+        help_text="The beginning of its id; its workflow; words of its error or input.",
     )
-    workflow = Text(field_name="workflow__workflow_id", help_text="Its workflow_id.")
-    trigger = Text(help_text="What started it: api, admin, …")
-    person = Text(field_name="actor", help_text="Who started it.")
-    tag = Text(method="with_tag", help_text="Tag of its workflow.")
-    agent = Text(method="with_agent", help_text="Name of an agent that took part.")
-    error_code = Text(method="with_error", help_text="Error of the run or of a step.")
-    created_after = Time(method="not_before", widget=MOMENT)
-    created_before = Time(method="before", widget=MOMENT)
-    started_after = Time(field_name="started_at", lookup_expr="gte", widget=MOMENT)
-    started_before = Time(field_name="started_at", lookup_expr="lt", widget=MOMENT)
-    longer_than = Seconds(method="with_more_time", help_text="Seconds that it took, of runs that have ended.")
-    shorter_than = Seconds(method="with_less_time", help_text="Seconds that it took, of runs that have ended.")
+    status = django_filters.MultipleChoiceFilter(
+        label="State",
+        choices=RunStatus.choices,
+        distinct=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text="May be repeated.",
+    )
+    workflow = Text(label="Workflow", field_name="workflow__workflow_id", help_text="Its workflow_id.")
+    trigger = Text(label="Trigger", help_text="What started it: api, admin, …")
+    person = Text(label="Person", field_name="actor", help_text="Who started it.")
+    tag = Text(label="Tag", method="with_tag", help_text="Tag of its workflow.")
+    agent = Text(label="Agent", method="with_agent", help_text="Name of an agent that took part.")
+    error_code = Text(label="Error", method="with_error", help_text="Error of the run or of a step.")
+    created_after = Time(label="Created from", method="not_before", widget=MOMENT)
+    created_before = Time(label="Created before", method="before", widget=MOMENT)
+    started_after = Time(label="Started from", field_name="started_at", lookup_expr="gte", widget=MOMENT)
+    started_before = Time(label="Started before", field_name="started_at", lookup_expr="lt", widget=MOMENT)
+    longer_than = Seconds(
+        label="Longer than (s)", method="with_more_time", help_text="Seconds that it took, of runs that have ended."
+    )
+    shorter_than = Seconds(
+        label="Shorter than (s)", method="with_less_time", help_text="Seconds that it took, of runs that have ended."
+    )
     parent = django_filters.UUIDFilter(help_text="The execution_id of the run that started them.")
 
     class Meta:
