@@ -7,7 +7,7 @@ COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-u
 export DJANGO_SETTINGS_MODULE := kolosal.settings
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fix bench crash soak lock vendor clean
+.PHONY: help run test browser screenshots check fix bench crash soak lock vendor clean
 
 help: ## List the commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,6 +17,12 @@ run: $(VENV)/run.stamp ## Set everything up and serve on http://localhost:8080, 
 
 test: $(VENV)/dev.stamp ## Set everything up and run the tests that need no service.
 	$(BIN)/python -m pytest -n 3 --dist worksteal
+
+browser: $(VENV)/browser.stamp ## Run the tests of pages in Debian's Chromium.
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/browser
+
+screenshots: $(VENV)/browser.stamp ## Make docs/images/ anew: the main pages, in Chromium.
+	$(BIN)/python -m tests.browser.screenshots
 
 check: $(VENV)/dev.stamp ## Lint, types, migrations up to date, OpenAPI schema without warnings, docs up to date.
 	$(BIN)/ruff check .

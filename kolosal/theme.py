@@ -74,6 +74,9 @@ UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "Kolosal Workflows",
     "SITE_HEADER": "Kolosal Workflows",
     "SITE_SYMBOL": "account_tree",
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": lambda request: _static("kolosal/icon.svg")},
+    ],
     "SITE_URL": None,
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_HISTORY": False,

@@ -1,5 +1,6 @@
 """What all suites share."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +9,12 @@ from django.db.backends.postgresql.base import DatabaseWrapper as PostgreSQL
 from django.db.backends.sqlite3.base import DatabaseWrapper as SQLite
 
 from workflows import append_only
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """The tests that need a browser are run where they are asked for (``make browser``), and only there imported."""
+    asked = any("browser" in str(argument) for argument in config.invocation_params.args)
+    return True if collection_path.name == "browser" and not asked else None
 
 
 @pytest.fixture(autouse=True)
