@@ -55,6 +55,8 @@ NAVIGATION: list[dict[str, Any]] = [
             _link("Agent shares", "pie_chart", "workflows_agentshare"),
             _link("Streamed text", "notes", "workflows_streamtext"),
             _link("Site chain", "link", "workflows_sitechain"),
+            _link("Configured functions", "function", "agents_configuredfunction"),
+            _link("Inference engines", "dns", "agents_inferenceengine"),
         ],
     },
     {

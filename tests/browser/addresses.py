@@ -25,6 +25,8 @@ NO_PAGE = {
     "admin:login": "for strangers",
     "admin:password_change_done": "after a change",
     "home-figures": "a part of the home page",
+    "admin:workflows_runrequest_change": "gone before anybody looks",
+    "admin:workflows_streamtext_change": "gone with the step's end",
 }
 NO_PAGE_ENDING = {
     "_parts": "a part of a run's page",

@@ -31,7 +31,7 @@ def live(site: Site) -> Lived:
     site.store(echo("a"), {"step_id": "ask", "approval": {"prompt": "Publish it?"}}, workflow_id="asking")
     site.store(unreachable("fetch", max_retries=0), workflow_id="failing")
     site.store(echo("a", cache={"ttl_seconds": 3600}), echo("b"), workflow_id="cached")
-    site.api("PUT", "sequential-workflows/cached", {"steps": [echo("a"), echo("c")]})
+    site.api("PUT", "sequential-workflows/cached", {"steps": [echo("a", cache={"ttl_seconds": 3600}), echo("c")]})
     waiting, cancelled = site.start("asking"), site.start("asking")
     site.until(waiting, "waiting")
     site.until(cancelled, "waiting")
@@ -59,3 +59,4 @@ def _make_a_batch(site: Site) -> None:
 
 def _make_people(site: Site) -> None:
     site.manage("create_token", "admin", "--days", "1")
+    site.manage("shell", "-c", "from django.contrib.auth.models import Group; Group.objects.create(name='A shift')")

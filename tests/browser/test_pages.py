@@ -1,4 +1,4 @@
-"""Every page of the admin, as a person sees it: wide and narrow, light and dark, by axe, and without errors."""
+"""Every page of the admin, as a person sees it: wide in light, narrow in dark, by axe, and without errors."""
 
 import pytest
 
@@ -20,10 +20,9 @@ def test_a_page_is_whole(name: str, visit: OpenPage, paths: dict[str, str]) -> N
     page = watched.go(paths[name])
     assert page.get_by_role("heading").count()
     found = {}
-    for width in (1280, 390):
+    for width, scheme in ((1280, "light"), (390, "dark")):
         page.set_viewport_size({"width": width, "height": 900})
-        for scheme in ("light", "dark"):
-            page.emulate_media(color_scheme=scheme)
-            wide = watched.too_wide()
-            found[width, scheme] = watched.inaccessible() + ([f"{wide} pixels too wide"] if wide else [])
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type, unused-ignore]
+        wide = watched.too_wide()
+        found[width, scheme] = watched.inaccessible() + ([f"{wide} pixels too wide"] if wide else [])
     assert {at: wrong for at, wrong in found.items() if wrong} == {}

@@ -68,7 +68,8 @@ class TemplateAdmin(ReadOnlyAdmin):
 
     @display(description="document")
     def yaml(self, template: Template) -> str:
-        return format_html('<pre class="k-text k-mono">{}</pre>', yaml_text(templates.as_document(template)))
+        text = yaml_text(templates.as_document(template))
+        return format_html('<pre class="k-text k-mono" tabindex="0">{}</pre>', text)
 
     @display(description="")
     def instantiate_link(self, template: Template) -> str:
@@ -126,7 +127,7 @@ class TemplateBatchRowAdmin(ReadOnlyAdmin):
 
     @display(description="parameters")
     def shown_parameters(self, row: TemplateBatchRow) -> str:
-        return format_html('<pre class="k-text k-mono">{}</pre>', readable(row.parameters))
+        return format_html('<pre class="k-text k-mono" tabindex="0">{}</pre>', readable(row.parameters))
 
 
 def _make(form: InstantiateForm, template: Template, actor: str) -> Workflow | None:

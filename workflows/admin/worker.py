@@ -124,4 +124,4 @@ class StepResultAdmin(ReadOnlyAdmin):
 
 
 def _text(value: object) -> str:
-    return format_html('<pre class="k-text">{}</pre>', readable(value, longest=None))
+    return format_html('<pre class="k-text" tabindex="0">{}</pre>', readable(value, longest=None))

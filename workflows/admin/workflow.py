@@ -205,7 +205,7 @@ class VersionAdmin(ReadOnlyAdmin):
 
     @display(description="definition")
     def yaml(self, version: WorkflowVersion) -> str:
-        return format_html('<pre class="k-text k-mono">{}</pre>', to_yaml(version.parsed))
+        return format_html('<pre class="k-text k-mono" tabindex="0">{}</pre>', to_yaml(version.parsed))
 
 
 @admin.register(Step)
@@ -222,8 +222,8 @@ class StepAdmin(ReadOnlyAdmin):
 
     @display(description="parameters")
     def shown_parameters(self, step: Step) -> str:
-        return format_html('<pre class="k-text k-mono">{}</pre>', readable(step.parameters))
+        return format_html('<pre class="k-text k-mono" tabindex="0">{}</pre>', readable(step.parameters))
 
     @display(description="other fields")
     def shown_options(self, step: Step) -> str:
-        return format_html('<pre class="k-text k-mono">{}</pre>', readable(step.options))
+        return format_html('<pre class="k-text k-mono" tabindex="0">{}</pre>', readable(step.options))

@@ -47,6 +47,13 @@ export class DesignerView {
     this.designer = Designer.create(this.section, graph, this.#configuration());
     this.designer.onDefinitionChanged.subscribe((event) => this.#edited(event));
     await new Promise((ready) => this.designer.onReady.subscribe(ready));
+    this.#quietIcons();
+    new MutationObserver(() => this.#quietIcons()).observe(this.section, { childList: true, subtree: true });
+  }
+
+  // The icons of the toolbox say nothing that the words beside them don't.
+  #quietIcons() {
+    for (const icon of this.section.querySelectorAll("img:not([alt])")) icon.alt = "";
   }
 
   get definition() {
