@@ -12,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from tests.admin import factories
+from workflows import loads
 from workflows.admin import failures, home_figures, stuck, window
 from workflows.admin.bars import HEIGHT, bars
 from workflows.models import Run, StepResult, Worker, Workflow
@@ -154,7 +155,7 @@ def test_workers_are_told_with_what_they_hold(article: Workflow) -> None:
     _worker(MINUTE, kind="web", host="web")
     for at in range(5):
         _run(article, "running", HOUR, worker=loops[at % 2])
-    assert [(load.host, load.workers, load.held) for load in home_figures.loads(NOW)] == [
+    assert [(load.host, load.workers, load.held) for load in loads.loads(NOW)] == [
         ("here", 1, 5),
         ("idle", 1, 0),
     ]

@@ -126,6 +126,7 @@ FLOORS: dict[int, list[str]] = {
         "workflows/inprocess.py",
         "workflows/results.py",
         "workflows/why.py",
+        "workflows/loads.py",
         "workflows/time_split.py",
         "workflows/step_times.py",
         "workflows/graphs/*",

@@ -5,6 +5,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.conf import settings
+from django.test import override_settings
 from django.utils import timezone
 
 from agents import catalog
@@ -74,7 +76,18 @@ def test_a_run_that_is_queued_says_whose_turn_it_is() -> None:
     assert "no worker runs" in why(runs.get(queued.pk))
     now = timezone.now()
     Worker.objects.create(kind="worker", host="here", pid=1, started_at=now, expires_at=now + timedelta(minutes=1))
-    assert why(runs.get(queued.pk)) == "Due; a worker with room takes it."
+    assert why(runs.get(queued.pk)) == "Due; it is the next in line, and a worker with room takes it."
+    behind = started(step("a"), workflow_id="behind")
+    assert "1 run before it in line" in why(runs.get(behind.pk))
+
+
+@override_settings(WORKERS=1, RUNS_PER_WORKER=1)
+def test_a_run_that_nobody_has_room_for_says_so() -> None:
+    now, later = timezone.now(), timezone.now() + timedelta(minutes=1)
+    for kind in ("pacemaker", "worker"):
+        worker = Worker.objects.create(kind=kind, host="here", pid=1, started_at=now, expires_at=later)
+    Run.objects.filter(pk=started(step("a"), workflow_id="first").pk).update(worker=worker, status="running")
+    assert "all workers are full, with 1 runs" in why(runs.get(started(step("a")).pk))
 
 
 def test_a_run_whose_worker_is_gone_or_that_was_paused_says_so() -> None:
@@ -82,13 +95,34 @@ def test_a_run_whose_worker_is_gone_or_that_was_paused_says_so() -> None:
     past = timezone.now() - timedelta(seconds=8)
     worker = Worker.objects.create(kind="worker", host="there", pid=7, started_at=past, expires_at=past)
     Run.objects.filter(pk=run.pk).update(status="running", worker=worker, due_at=None)
-    assert why(runs.get(run.pk)).startswith("Its worker there:7 has not been heard of for ")
+    gone = "Its worker there:7 has not been heard of for 23 s; no other worker runs to take it over."
+    assert why(runs.get(run.pk), past + timedelta(seconds=8)) == gone
+    soon = "Its worker there:7 has not been heard of for 8 s; after 15 s no other worker runs to take it over."
+    assert why(runs.get(run.pk), past - timedelta(seconds=7)) == soon
+    Worker.objects.create(kind="pacemaker", host="b", pid=8, started_at=past, expires_at=past + timedelta(hours=1))
+    assert why(runs.get(run.pk), past).endswith("for 15 s; another worker takes it over.")
     other = started(step("a"), workflow_id="other")
     runs.pause(other.pk, actor="bob")
     assert why(runs.get(other.pk)) == "Paused by bob; resume goes on with it."
 
 
 def test_a_run_that_ended_tells_its_error() -> None:
-    assert why(run_to_end(step("a"))) == ""
+    assert why(run_to_end(step("a"))) == "Completed: it reached its end."
     failed = run_to_end(step("a", "raise_text", {"text": "no"}, max_retries=0))
     assert why(failed) == "step a failed: RuntimeError: no"
+
+
+def test_a_run_that_was_cancelled_tells_by_whom() -> None:
+    run = started(step("a"))
+    runs.cancel(run.pk, actor="bob")
+    assert why(runs.get(run.pk)).startswith("Cancelled by bob 0 s ago")
+
+
+def test_a_run_whose_holder_was_asked_says_by_whom() -> None:
+    run = started(step("a"))
+    now = timezone.now()
+    later = now + timedelta(seconds=settings.LEASE_SECONDS)
+    worker = Worker.objects.create(kind="worker", host="there", pid=7, started_at=now, expires_at=later)
+    Run.objects.filter(pk=run.pk).update(status="running", worker=worker, due_at=None)
+    runs.pause(run.pk, actor="bob")
+    assert why(runs.get(run.pk), now).endswith("It is about to be paused, asked by bob.")

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from workflows import workers
+from workflows import loads, workers
 from workflows.admin import failures, home_figures, stuck, waiting
 from workflows.admin.bars import bars
 from workflows.models import Run, Workflow
@@ -36,7 +36,7 @@ def _figures(request: HttpRequest) -> dict[str, Any]:
     now = workers.database_now()
     told = {
         "now": now,
-        "loads": home_figures.loads(now),
+        "loads": loads.loads(now),
         "model": settings.INFERENCE_URL,
         "may_run": request.user.has_perm("workflows.add_run"),
         "workflows": Workflow.objects.active().order_by("-updated_at")[:EXAMPLES],

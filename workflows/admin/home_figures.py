@@ -6,13 +6,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.conf import settings
 from django.db.models import Count, Min
 from django.db.models.functions import TruncHour
 
 from workflows.admin import window
 from workflows.admin.base import duration
-from workflows.models import Run, Worker, Workflow
+from workflows.models import Run, Workflow
 from workflows.states import STEP_FAILED, RunStatus
 
 HOURS = 24
@@ -47,35 +46,6 @@ def _waited(milliseconds: float) -> str:
 def standing() -> list[tuple[str, str]]:
     """Status → number of runs, of those that have begun and not ended."""
     return [(status.value, window.bounded(Run.objects.filter(status=status))) for status in STANDING]
-
-
-@dataclass(slots=True)
-class Load:
-    """What the workers of one host hold, of what they can."""
-
-    host: str
-    workers: int = 0  # started by `manage.py worker`; each has several loops
-    held: int = 0
-
-    @property
-    def capacity(self) -> int:
-        """Runs, if its workers are set up as this process is."""
-        return int(max(1, self.workers) * settings.WORKERS * settings.RUNS_PER_WORKER)
-
-    @property
-    def percent(self) -> int:
-        return min(100, round(100 * self.held / self.capacity))
-
-
-def loads(moment: datetime) -> list[Load]:
-    """Hosts with workers, the busiest first. A loop without runs has no lease; its pacemaker always has one."""
-    found: dict[str, Load] = {}
-    rows = Worker.objects.live(moment).filter(kind__in=(Worker.Kind.PACEMAKER, Worker.Kind.WORKER))
-    for worker in rows.annotate(held_runs=Count("runs")):
-        load = found.setdefault(worker.host, Load(worker.host))
-        load.workers += worker.kind == Worker.Kind.PACEMAKER
-        load.held += getattr(worker, "held_runs", 0)
-    return sorted(found.values(), key=lambda load: (-load.percent, load.host))
 
 
 # --- The last day ----------------------------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ from workflows.graphs import drawn
 from workflows.graphs.statuses import statuses_of
 from workflows.models import Run
 from workflows.states import RETRYABLE
-from workflows.why import why
+from workflows.why import why, why_step
 
 EVENTS_ON_A_PAGE = 100
 RERUNS_ON_A_PAGE = 10
@@ -183,6 +183,8 @@ def steps(seen: Seen) -> Context:
     for branch in branches:
         if question := asked.get(branch.node.path):
             branch.question, branch.may_answer = question.row, question.may_answer
+        if branch.view and not seen.run.has_ended:
+            branch.why = why_step(branch.view.row, seen.now)
         branch.extras = [(e.template, more[e.name].get(branch.node.path)) for e in EXTRAS if branch.view]
     return {"root": root, "size": seen.tree.size, "may_retry": seen.may_steer and seen.run.status in RETRYABLE}
 

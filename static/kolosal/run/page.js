@@ -7,7 +7,7 @@ import { Parts } from "./parts.js";
 import { Stream } from "./stream.js";
 import { Texts } from "./texts.js";
 
-const REST = 5000; // milliseconds after which the head is read again where nothing has happened
+const REST = 5000; // milliseconds after which what a run waits for is read again where nothing has happened
 
 const page = document.getElementById("run");
 const state = () => document.getElementById("run-state").dataset;
@@ -40,7 +40,7 @@ function note(text) {
 
 function renewed() {
   renewedAt = performance.now();
-  clock.fresh(page);
+  clock.fresh();
   texts.show();
   follow();
 }
@@ -61,15 +61,15 @@ page.addEventListener("toggle", (event) => {
 }, true);
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) stream.close();
-  else if (follows()) parts.now(parts.live);
+  else parts.now(parts.live); // a run that had ended may have been retried meanwhile
 });
 setInterval(() => {
   if (document.hidden || !follows()) return;
   if (clock.tick(page)) parts.ask(["timeline"]);
-  if (performance.now() - renewedAt > REST) parts.ask(["head"]);
+  if (performance.now() - renewedAt > REST) parts.ask(page.querySelector("#steps .k-why") ? ["head", "steps"] : ["head"]);
 }, 1000);
 listen(() => parts.now(parts.live));
-clock.fresh(page);
+clock.fresh();
 follow();
 
 function unfold() {
