@@ -16,7 +16,7 @@ run: $(VENV)/run.stamp ## Set everything up and serve on http://localhost:8080, 
 	@exec $(BIN)/python manage.py serve
 
 test: $(VENV)/dev.stamp ## Set everything up and run the tests that need no service.
-	$(BIN)/python -m pytest -n 3 --dist worksteal
+	$(BIN)/python -m pytest -n 4 --dist worksteal
 
 browser: $(VENV)/browser.stamp ## Run the tests of pages in Debian's Chromium.
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/browser

@@ -37,7 +37,7 @@ def test_a_run_is_listed_and_read_alone(api: Api) -> None:
     alone = data_of(api.get(f"{RUNS}/{run.pk}"))
     assert alone == {
         **entry,
-        "why": "It reached its end, with failures that its definition tolerates.",
+        "why": "Completed: it reached its end, with failures that its definition tolerates.",
         "input_context": {"who": "you"},
         "parent_url": None,
         "children_url": f"{RUNS}?parent={run.pk}",

@@ -21,6 +21,12 @@ def echo(step_id: str, **fields: Any) -> dict[str, Any]:
     return {**given, "parameters": {"message": step_id}, **fields}
 
 
+def delay(step_id: str, seconds: float = 60, **fields: Any) -> dict[str, Any]:
+    """A step that is under way for so long."""
+    given = {"step_id": step_id, "agent_id": "content_creator", "function_name": "delay"}
+    return {**given, "parameters": {"ms": seconds * 1000}, **fields}
+
+
 def unreachable(step_id: str, **fields: Any) -> dict[str, Any]:
     """A step that fails: nobody listens at that address."""
     given = {"step_id": step_id, "agent_id": "research_assistant", "function_name": "http_request"}
@@ -32,6 +38,8 @@ def live(site: Site) -> Lived:
     site.store(unreachable("fetch", max_retries=0), workflow_id="failing")
     site.store(echo("a", cache={"ttl_seconds": 3600}), echo("b"), workflow_id="cached")
     site.api("PUT", "sequential-workflows/cached", {"steps": [echo("a", cache={"ttl_seconds": 3600}), echo("c")]})
+    site.store(delay("hold", 3600), workflow_id="held")
+    site.until(site.start("held"), "running")
     waiting, cancelled = site.start("asking"), site.start("asking")
     site.until(waiting, "waiting")
     site.until(cancelled, "waiting")

@@ -17,6 +17,14 @@ ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "a password of the tests"
 ENDED = {"completed", "failed", "cancelled", "timeout"}
 
+MAKE_PERSON = """
+from django.contrib.auth.models import Group, User
+person = User.objects.create_user(input(), is_staff=True)
+person.groups.add(Group.objects.get(name=input()))
+person.set_password(input())
+person.save()
+"""
+
 
 class Site:
     """``environment`` goes to every process. Requests from here are anonymous ones from this machine: the API's own."""
@@ -59,8 +67,10 @@ class Site:
 
     def until(self, run_id: str, *statuses: str) -> str:
         """Wait until the run has one of these statuses. Returns which."""
-        self._await(lambda: self.status(run_id) in statuses)
-        return self.status(run_id)
+        self._await(lambda: self.status(run_id) in {*statuses, *ENDED})
+        run = self.api("GET", f"runs/{run_id}")
+        assert run["status"] in statuses, run
+        return str(run["status"])
 
     def status(self, run_id: str) -> str:
         return str(self.api("GET", f"runs/{run_id}")["status"])
@@ -71,6 +81,10 @@ class Site:
         ended = subprocess.run(command, cwd=ROOT, env=self.environment, input=text, capture_output=True, text=True)
         assert ended.returncode == 0, ended.stderr
         return ended.stdout
+
+    def make_person(self, username: str, role: str) -> None:
+        """An account with `PASSWORD` in the group of that name."""
+        self.manage("shell", "-c", MAKE_PERSON, text=f"{username}\n{role}\n{PASSWORD}\n")
 
     def close(self) -> None:
         self.server.send_signal(signal.SIGTERM)

@@ -110,7 +110,7 @@ class RunVerbs(ReadOnlyAdmin):
         if form.is_valid() and (new := _rerun(form, run, actor_of(request.user))):
             return tell(
                 request,
-                "The run is queued again.",
+                f"A new run of {run.workflow.name} is in line.",
                 messages.SUCCESS,
                 reverse("admin:workflows_run_change", args=[new.pk]),
             )
