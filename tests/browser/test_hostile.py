@@ -1,4 +1,4 @@
-"""Stored text is harmless wherever it is shown: each field that a client or a model can fill holds the worst of texts."""
+"""Stored text is harmless wherever it is shown: each field that a client or a model can fill holds the worst of it."""
 
 import csv
 import io
@@ -65,6 +65,7 @@ def _ruin(site: Site) -> Iterator[str]:
         {**fetch, "parameters": {"url": f"http://127.0.0.1:9/{quote(EVIL)}"}, "continue_on_failure": True},
         {"step_id": "question", "approval": {"prompt": EVIL, "options": [NAME[:200], LONG]}},
         workflow_id="ruined",
+        global_context={EVIL: EVIL},
         **fields,
     )
     for _ in range(2):
