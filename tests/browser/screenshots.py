@@ -82,7 +82,7 @@ def _nothing(page: Page) -> None:
 
 
 def _unfold(page: Page) -> None:
-    page.locator("details[data-path] summary").nth(1).click()
+    page.locator("details[data-path] > summary").nth(1).click()
 
 
 def _tab(name: str) -> Callable[[Page], None]:

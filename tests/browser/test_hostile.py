@@ -51,12 +51,7 @@ def ruined(browser: Browser) -> Iterator[Ruined]:
 
 def _ruin(site: Site) -> Iterator[str]:
     """Ids of runs."""
-    fields = {
-        "workflow_name": NAME,
-        "description": EVIL,
-        "tags": [EVIL[:50], LONG[:50]],
-        "global_context": {EVIL: EVIL},
-    }
+    fields = {"workflow_name": NAME, "description": EVIL, "tags": [EVIL[:50], LONG[:50]]}
     ask = {"step_id": "ask", "agent_id": "content_creator", "function_name": "inference", "step_name": NAME}
     fetch = {"step_id": "fetch", "agent_id": "research_assistant", "function_name": "http_request", "max_retries": 0}
     site.store(
