@@ -178,6 +178,7 @@ else:
     # Either side must notice well before a lease ends that the other is cut off: the client stops waiting, and the
     # server lets go of what a lost client had locked. Seconds; milliseconds for the user and the session timeout.
     _options = _database.setdefault("OPTIONS", {})
+    _options.setdefault("prepare_threshold", 2)  # of the engine's own statements; Django's are never prepared
     _options.update(
         connect_timeout=5,
         tcp_user_timeout=8000,

@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache, partial
+from functools import cache, lru_cache, partial
+from itertools import chain
 from typing import Any
 
-from django.db import connection, models, transaction
+from django.db import DataError, connection, models, transaction
 from django.db.models import Q
 
 from workflows import cached_results, faults, signals
@@ -24,6 +25,8 @@ from workflows.states import RunStatus, StepStatus
 
 ROWS_AT_ONCE = 100  # of one INSERT: SQLite allows 32,766 values in a statement
 PATHS_AT_ONCE = 1000  # of one UPDATE: a run may have 100,000, and PostgreSQL allows 65,535 values
+
+Statement = tuple[str, list[Any]]
 
 
 @dataclass(slots=True)
@@ -49,6 +52,13 @@ class Change:
     clears: bool = False  # the run has ended: drop what its steps were still to be given
     tell: tuple[uuid.UUID, str] | None = None  # the run has ended: the parent that waits for it, at this path
 
+    @property
+    def has_more(self) -> bool:
+        """Whether it writes more than the run's row, its steps' and events."""
+        return bool(self.texts or self.requests or self.reusable or self.artifacts or self.superseded) or (
+            self.keep_only is not None or self.clears or self.tell is not None
+        )
+
     def set_step(self, path: str, columns: dict[str, Any]) -> None:
         """Merge into the row that this change inserts anyway, else into an update of the stored one."""
         if path in self.new_steps:
@@ -64,9 +74,11 @@ def write(changes: Sequence[Change]) -> set[uuid.UUID]:
     """
     if not changes:
         return set()
+    if _write_at_once(changes):
+        return set()
     alone = not connection.in_atomic_block
     with transaction.atomic(savepoint=False), connection.wrap_database_errors, _pipeline() as pipeline:
-        guards = [_guarded_update(change) for change in changes]
+        guards = [_execute(*_guarded_update(change)) for change in changes]
         pipeline.sync()
         held = [change for change, guard in zip(changes, guards, strict=True) if guard.rowcount == 1]
         _write_parts(held)
@@ -77,6 +89,30 @@ def write(changes: Sequence[Change]) -> set[uuid.UUID]:
             pipeline.commit()
     faults.point("after-commit")
     return {change.run_id for change in changes if change not in held and not _is_written(change)}
+
+
+def _write_at_once(changes: Sequence[Change]) -> bool:
+    """Whether the change is written, by one statement that commits itself; a guard that fails makes it an error.
+
+    So a step's boundary is one message and one answer. Only on PostgreSQL, for one change of rows alone.
+    """
+    if connection.vendor != "postgresql" or connection.in_atomic_block or len(changes) > 1 or changes[0].has_more:
+        return False
+    (change,) = changes
+    guard, values = _guarded_update(change)
+    parts = [*_inserts(StepResult, list(_new_steps(change))), *_step_updates(change), *_inserts(Event, _events(change))]
+    written = [f"held AS ({guard} RETURNING 1)", *(f"part_{i} AS ({sql})" for i, (sql, _) in enumerate(parts))]
+    statement = f"WITH {', '.join(written)} SELECT 1 / count(*) FROM held"  # noqa: S608  (names of our own columns)
+    faults.point("before-commit")
+    try:
+        with connection.wrap_database_errors:
+            _execute(statement, [*values, *chain.from_iterable(more for _, more in parts)])
+    except DataError:
+        return False  # others hold the run, or one of the values is refused: the other way tells which
+    faults.point("after-commit")
+    if signals.are_heard():
+        transaction.on_commit(partial(signals.send, changes), robust=True)
+    return True
 
 
 def write_texts(rows: list[dict[str, Any]]) -> None:
@@ -123,8 +159,8 @@ def _pipeline() -> Iterator[_Direct]:
         yield _Pipelined(pipeline)
 
 
-def _guarded_update(change: Change) -> Any:
-    """The cursor of the run's update, whose ``rowcount`` tells whether the guard held."""
+def _guarded_update(change: Change) -> Statement:
+    """The update of the run's row; its ``rowcount`` tells whether the guard held."""
     columns = change.run | {"event_seq": change.events[-1].seq, "event_head": change.events[-1].hash}
     return _update(Run, columns, {"id": change.run_id, "epoch": change.epoch, "event_seq": change.seq})
 
@@ -143,8 +179,8 @@ def _write_parts(changes: list[Change]) -> None:
         _supersede(change)
     _insert(StepResult, [row for change in changes for row in _new_steps(change)])
     for change in changes:
-        for path, columns in change.steps.items():
-            _update(StepResult, columns, {"run": change.run_id, "path": path, "superseded": False})
+        for statement in _step_updates(change):
+            _execute(*statement)
         if change.requests:
             RunRequest.objects.filter(pk__in=change.requests).delete()
         if change.keep_only is not None:
@@ -159,7 +195,7 @@ def _write_parts(changes: list[Change]) -> None:
     write_texts([text for change in changes for text in change.texts])
     for artifact in (artifact for change in changes for artifact in change.artifacts):
         _insert(Artifact, [artifact])  # one by one: they may be large
-    _insert(Event, [_event_columns(event) for change in changes for event in change.events])
+    _insert(Event, [row for change in changes for row in _events(change)])
 
 
 def _supersede(change: Change) -> None:
@@ -176,17 +212,25 @@ def _tell_parent(child: uuid.UUID, parent: uuid.UUID, path: str) -> None:
         RunRequest.objects.create(run_id=parent, verb=RunRequest.Verb.CHILD, actor="", arguments=told)
 
 
-def _event_columns(event: EventRow) -> dict[str, Any]:
-    return {
-        "run": event.run_id,
-        "seq": event.seq,
-        "type": event.type,
-        "at": event.at,
-        "actor": event.actor,
-        "path": event.path,
-        "data": Encoded(event.data),
-        "hash": event.hash,
-    }
+def _step_updates(change: Change) -> Iterator[Statement]:
+    for path, columns in change.steps.items():
+        yield _update(StepResult, columns, {"run": change.run_id, "path": path, "superseded": False})
+
+
+def _events(change: Change) -> list[dict[str, Any]]:
+    return [
+        {
+            "run": event.run_id,
+            "seq": event.seq,
+            "type": event.type,
+            "at": event.at,
+            "actor": event.actor,
+            "path": event.path,
+            "data": Encoded(event.data),
+            "hash": event.hash,
+        }
+        for event in change.events
+    ]
 
 
 @cache
@@ -225,11 +269,9 @@ def _update_sql(model: type[models.Model], columns: tuple[str, ...], where: tupl
     return f"UPDATE {table} SET {assignments} WHERE {conditions}"  # noqa: S608  (names of our own columns)
 
 
-def _update(model: type[models.Model], columns: dict[str, Any], where: dict[str, Any]) -> Any:
-    cursor = connection.cursor()
+def _update(model: type[models.Model], columns: dict[str, Any], where: dict[str, Any]) -> Statement:
     values = [_adapted(value) for value in (*columns.values(), *where.values())]
-    cursor.execute(_update_sql(model, tuple(columns), tuple(where)), values)
-    return cursor
+    return _update_sql(model, tuple(columns), tuple(where)), values
 
 
 @cache
@@ -240,9 +282,37 @@ def _insert_sql(model: type[models.Model], columns: tuple[str, ...], rows: int) 
     return f"INSERT INTO {table} ({names}) VALUES {places}"  # noqa: S608  (names of our own columns)
 
 
-def _insert(model: type[models.Model], rows: list[dict[str, Any]]) -> None:
+def _inserts(model: type[models.Model], rows: list[dict[str, Any]]) -> Iterator[Statement]:
     for start in range(0, len(rows), ROWS_AT_ONCE):
         chunk = rows[start : start + ROWS_AT_ONCE]
         columns = tuple(chunk[0])
-        values = [_adapted(row[name]) for row in chunk for name in columns]
-        connection.cursor().execute(_insert_sql(model, columns, len(chunk)), values)
+        yield _insert_sql(model, columns, len(chunk)), [_adapted(row[name]) for row in chunk for name in columns]
+
+
+def _insert(model: type[models.Model], rows: list[dict[str, Any]]) -> None:
+    for statement in _inserts(model, rows):
+        _execute(*statement)
+
+
+def _execute(sql: str, values: list[Any]) -> Any:
+    """The cursor. On PostgreSQL the statement is prepared once in a connection, which Django's own cursors don't do."""
+    if connection.vendor == "postgresql":
+        connection.ensure_connection()
+        return _raw_cursor()(connection.connection).execute(_numbered(sql), values)
+    cursor = connection.cursor()
+    cursor.execute(sql, values)
+    return cursor
+
+
+@cache
+def _raw_cursor() -> Any:
+    from psycopg import RawCursor
+
+    return RawCursor
+
+
+@lru_cache(1000)
+def _numbered(sql: str) -> bytes:
+    """The statement with its places as PostgreSQL itself writes them: ``$1``, ``$2`` …"""
+    first, *others = sql.split("%s")
+    return "".join([first, *(f"${number}{text}" for number, text in enumerate(others, 1))]).encode()
