@@ -1,9 +1,10 @@
 """What a person does in the editor of definitions."""
 
 import re
-from typing import Any
 
 from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.site import Site
 
 NEW = "/admin/workflows/workflow/add/"
 
@@ -73,11 +74,20 @@ class EditorPage:
     def choose(self, value: str, *keys: str) -> None:
         self.field(*keys).locator("select").first.select_option(value)
 
-    def select(self, step_id: str) -> None:
-        """Choose a step in the list of the workflow's panel."""
+    def to_workflow(self) -> None:
+        """Choose no step, so that the panel is the workflow's."""
         back = self.panel.get_by_role("button", name="Back to the workflow")
         if back.count():
             back.click()
+
+    def has_steps(self, *step_ids: str) -> None:
+        """Wait until the drawing has these, in this order."""
+        self.to_workflow()
+        expect(self.panel.locator(".k-outline li button")).to_have_text(list(step_ids))
+
+    def select(self, step_id: str) -> None:
+        """Choose a step in the list of the workflow's panel."""
+        self.to_workflow()
         name = re.compile(rf"^{re.escape(step_id)}$")
         self.panel.get_by_role("navigation", name="Steps").get_by_role("button", name=name).click()
 
@@ -103,5 +113,6 @@ class EditorPage:
         self.page.wait_for_load_state()
 
 
-def definition_of(site: Any, workflow_id: str) -> Any:
-    return site.api("GET", f"sequential-workflows/{workflow_id}")
+def path_of_workflow(site: Site, workflow_id: str) -> str:
+    code = f"from workflows.models import Workflow; print(Workflow.objects.get(workflow_id={workflow_id!r}).pk)"
+    return f"/admin/workflows/workflow/{site.manage('shell', '-v', '0', '-c', code).strip()}/change/"

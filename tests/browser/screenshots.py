@@ -7,6 +7,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from rich.progress import track
 
 from tests.browser.conftest import CHROMIUM
+from tests.browser.editor_page import path_of_workflow
 from tests.browser.living import delay, echo, unreachable
 from tests.browser.run_page import path_of
 from tests.browser.site import ROOT, Site
@@ -48,7 +49,7 @@ def _live(site: Site) -> list[Shot]:
     site.until(site.start("weather"), "waiting")
     site.store(echo("collect"), delay("render", 45), echo("mail"), workflow_id="newsletter")
     site.until(site.start("newsletter"), "running")
-    editor = _path_of_editor(site, "novel")
+    editor = path_of_workflow(site, "novel")
     return [
         ("home", "/admin/", 1280, "light", _nothing),
         ("run", path_of(newest), 1280, "light", _unfold),
@@ -60,11 +61,6 @@ def _live(site: Site) -> list[Shot]:
         ("designer", editor, 1280, "light", _tab("Designer")),
         ("yaml", editor, 1280, "dark", _tab("YAML")),
     ]
-
-
-def _path_of_editor(site: Site, workflow_id: str) -> str:
-    code = f"from workflows.models import Workflow; print(Workflow.objects.get(workflow_id={workflow_id!r}).pk)"
-    return f"/admin/workflows/workflow/{site.manage('shell', '-v', '0', '-c', code).strip()}/change/"
 
 
 def _take(site: Site, browser: Browser, cookies: str, shot: Shot) -> None:

@@ -128,7 +128,7 @@ def test_a_viewer_sees_all_and_steers_nothing(site: Site, browser: Browser, visi
     csrf = next(cookie["value"] for cookie in token if cookie["name"] == "csrftoken")
     for verb in ("cancel", "pause", "resume", "retry", "rerun", "answer"):
         address = f"{site.address}/admin/workflows/run/{run_id}/{verb}/"
-        sent = {"csrfmiddlewaretoken": csrf, "path": "ask", "answer": "approve"}
+        sent: dict[str, str | float | bool] = {"csrfmiddlewaretoken": csrf, "path": "ask", "answer": "approve"}
         answer = page.request.post(address, form=sent, headers={"Referer": site.address})
         assert answer.status == 403, verb
     assert site.status(run_id) == "waiting"

@@ -24,7 +24,7 @@ class Watched:
     def __post_init__(self) -> None:
         self.page.set_default_timeout(15_000)
         self.page.on("console", lambda told: self.wrong.append(told.text) if told.type == "error" else None)
-        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        self.page.on("pageerror", lambda error: self.wrong.append(error.stack or str(error)))
         self.page.on("request", self._requested)
         self.page.on("response", self._answered)
 

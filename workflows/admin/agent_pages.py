@@ -109,7 +109,7 @@ def reload(request: HttpRequest, model_admin: "ModelAdmin[Agent]") -> HttpRespon
         if request.method == "POST":
             report = sync(path)
             count = len(report.created) + len(report.updated) + len(report.disabled)
-            messages.success(request, f"{path.name} is read: {count} agents changed.")
+            messages.success(request, f"{path.name} is read: {count} agent{'' if count == 1 else 's'} changed.")
             return HttpResponseRedirect(reverse("admin:agents_agent_changelist"))
         told["report"] = report = preview(path)
         told["changes"] = [

@@ -51,7 +51,7 @@ class Editor:
             return cls.sent_again(SaveForm(sent), submission(sent, _id(workflow)), workflow)
         current = workflow.current if workflow else None
         value = current.definition if current else like or {}
-        text = (current.source if current else "") or (yaml_text(value) if value else "")
+        text = current.text if current else yaml_text(value) if value else ""
         save = SaveForm(initial={"version": current.number if current else None, "text": text})
         return cls(save, FormView.of(value, new=workflow is None), "", value, text, [])
 

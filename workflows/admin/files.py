@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 from django.http import Http404, HttpResponse
 
-from workflows.definitions import yaml_text
 from workflows.graphs import POLICY, drawn, mermaid, svg
 from workflows.models import Workflow, WorkflowVersion
 
@@ -14,7 +13,7 @@ Written = Callable[[WorkflowVersion], str]
 
 # How it is written, its media type, and whether a page shows it rather than the browser saves it.
 FORMATS: dict[str, tuple[Written, str, bool]] = {
-    "yaml": (lambda version: version.source or yaml_text(version.definition), "application/yaml", False),
+    "yaml": (lambda version: version.text, "application/yaml", False),
     "json": (lambda version: json.dumps(version.definition, indent=2, ensure_ascii=False), "application/json", False),
     "mmd": (lambda version: mermaid(version.parsed), "text/vnd.mermaid", False),
     "svg": (lambda version: svg(drawn(version.parsed)), "image/svg+xml", True),

@@ -59,7 +59,10 @@ def tell_input_errors(form: Form, error: InputInvalid | DefinitionError) -> None
     """Say at the form's field what is wrong with the input, or what is made of it."""
     for problem in error.problems:
         place = problem.path.removeprefix("input_context").strip(".")
-        form.add_error("input", f"{place}: {problem.message}" if place else problem.message)
+        if place == "workflow_id" and place in form.fields:
+            form.add_error(place, problem.message)
+        else:
+            form.add_error("input", f"{place}: {problem.message}" if place else problem.message)
     if not error.problems:
         form.add_error("input", str(error))
 

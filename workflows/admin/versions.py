@@ -14,6 +14,7 @@ from unfold.admin import ModelAdmin
 from workflows import publishing
 from workflows.admin.base import actor_of, readable
 from workflows.admin.forms import RestoreForm
+from workflows.admin.line_diff import line_diff
 from workflows.definitions import Differences, compare
 from workflows.definitions.differences import ABSENT, FieldChange, StepMove
 from workflows.definitions.problems import written
@@ -107,6 +108,7 @@ class WorkflowVersions(ModelAdmin):  # type: ignore[misc]
             "earlier": f"Version {before.number}",
             "later": f"Version {after.number}",
             "rows": rows_of(compare(before.definition, after.definition)),
+            "text": line_diff(before.text, after.text),
             **more,
         }
         return TemplateResponse(request, "admin/workflows/workflow/versions.html", context)

@@ -6,7 +6,7 @@ from typing import Any, Self
 from django.db import models
 from django.db.models import Q
 
-from workflows.definitions import tree
+from workflows.definitions import tree, yaml_text
 from workflows.definitions.models import CONTAINERS, Definition
 from workflows.errors import VersionNotFound, WorkflowNotFound
 from workflows.models.fields import JSONText
@@ -93,6 +93,11 @@ class WorkflowVersion(models.Model):
     def is_current(self) -> bool:
         """Whether runs start with it where none is named."""
         return self.workflow.current_id == self.pk
+
+    @property
+    def text(self) -> str:
+        """The YAML as somebody wrote it, else as it is written out."""
+        return self.source or yaml_text(self.definition)
 
     @property
     def total_steps(self) -> int:

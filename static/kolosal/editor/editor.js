@@ -20,6 +20,7 @@ class Editor {
     this.changed = this.changed.bind(this);
     this.views = { designer: this.#view(DesignerView), yaml: this.#view(YamlView), form: this.#view(FormView) };
     this.written = null; // the YAML as it was typed, and the definition that it means
+    this.lastRead = isObject(this.state.definition) ? this.state.definition : null;
     this.dirty = false;
   }
 
@@ -88,15 +89,21 @@ class Editor {
     if (!answer) return null;
     const found = await answer.json();
     if (more.at) return found;
+    if (isObject(found.definition)) this.lastRead = found.definition;
     if (this.name === "yaml") this.written = { text: found.text, meaning: JSON.stringify(found.definition) };
     this.view.take(found);
     this.#tell(found.problems);
     return found;
   }
 
+  // What expressions can name at a path. While a line is being written the text often can't be read: then what was read
+  // last tells.
   async reach(path) {
-    const found = await this.look({ at: JSON.stringify(path) });
-    return found?.reach ?? [];
+    const at = JSON.stringify(path);
+    const found = await this.look({ at });
+    if (!found || found.reach.length || !this.lastRead) return found?.reach ?? [];
+    const before = await this.look({ at, view: "designer", definition: JSON.stringify(this.lastRead) });
+    return before?.reach ?? [];
   }
 
   // Open another view on what stands in this one.
@@ -128,7 +135,11 @@ class Editor {
       tab.tabIndex = tab.dataset.tab === name ? 0 : -1;
     });
     this.form.querySelector("[data-format]").hidden = name !== "yaml";
+    const section = this.form.querySelector(`[data-view="${name}"]`);
+    section.inert = true; // what is edited before it is drawn would be lost
     await this.view.open(found);
+    section.inert = false;
+    this.view.focus?.();
     this.view.take(found);
   }
 

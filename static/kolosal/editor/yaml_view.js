@@ -48,6 +48,9 @@ export class YamlView {
       parent: this.section,
       state: EditorState.create({ doc: text, extensions: this.#extensions() }),
     });
+  }
+
+  focus() {
     this.editor.focus();
   }
 
