@@ -41,7 +41,7 @@ def three(start_site: StartSite) -> Iterator[Three]:
 
 
 def test_runs_spread_over_hosts(three: Three) -> None:
-    workflow = counted(three.site, "spread", seconds=3.0)
+    workflow = counted(three.site, "spread", seconds=6.0)
     started = [start(workflow) for _ in range(3 * PER_LOOP)]
     wait_for(lambda: all_ended(started))
     assert hosts_of(started) == {"ada", "bob", "eve"}
