@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core.management.commands import flush
 from django.db.backends.base.operations import BaseDatabaseOperations
 from django.db.backends.postgresql.base import DatabaseWrapper as PostgreSQL
@@ -16,6 +17,11 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     """The tests that need a browser are run where they are asked for (``make browser``), and only there imported."""
     asked = any("browser" in str(argument) for argument in config.invocation_params.args)
     return True if collection_path.name == "browser" and not asked else None
+
+
+def pytest_configure() -> None:
+    """Passwords are hashed once, not a million times."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 @pytest.fixture(autouse=True)
