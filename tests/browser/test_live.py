@@ -46,7 +46,7 @@ def telling() -> Iterator[Telling]:
 
 
 def test_a_run_moves_before_ones_eyes(site: Site, visit: OpenPage) -> None:
-    site.store(echo("one"), delay("two", 2), echo("three"), workflow_id="live_moving")
+    site.store(echo("one"), delay("two", 8), echo("three"), workflow_id="live_moving")
     run_id = site.start("live_moving")
     watched = visit()
     asked: list[str] = []
@@ -80,6 +80,18 @@ def test_text_is_seen_as_the_model_writes_it(telling: Telling, browser: Browser)
     expect_status(page, "completed")
     step(page, "write").locator("summary").first.click()
     expect(step(page, "write")).to_contain_text("Once upon a time.")
+    assert watched.wrong == []
+    watched.context.close()
+
+
+def test_the_model_servers_are_asked(telling: Telling, browser: Browser) -> None:
+    watched = open_page(telling.site, browser, sign_in(telling.site, browser))
+    page = watched.go("/admin/agents/agent/")
+    page.get_by_role("link", name="Model servers").locator("visible=true").first.click()
+    telling.words.release(3)
+    page.get_by_role("button", name="Test it").click()
+    expect(page.locator(".k-line").first).to_contain_text("answers")
+    expect(page.locator(".k-line").first).to_contain_text("“Once upon a time.” after")
     assert watched.wrong == []
     watched.context.close()
 

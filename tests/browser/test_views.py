@@ -163,6 +163,28 @@ def test_steps_are_added_sorted_and_removed_in_the_form(site: Site, visit: OpenP
     assert [each["step_id"] for each in stored] == ["two", "three"]
 
 
+@pytest.mark.parametrize("view", ["Form", "Designer", "YAML"])
+def test_a_small_edit_is_made_on_a_phone(view: str, site: Site, visit: OpenPage) -> None:
+    site.store(echo("one"), workflow_id=f"phone_{view.lower()}")
+    watched = visit(width=390)
+    editor = EditorPage(watched.go(path_of_workflow(site, f"phone_{view.lower()}")))
+    editor.open(view)
+    if view == "Form":
+        step = editor.page.locator("[data-step]").first
+        step.locator("summary").first.click()
+        step.locator('[name$="-step_id"]').fill("hail")
+    elif view == "Designer":
+        editor.page.locator(".sqd-smart-editor-toggle").click()
+        editor.select("one")
+        editor.write("hail", "step_id")
+    else:
+        editor.type(editor.text().replace("step_id: one", "step_id: hail"))
+    editor.has("no problems")
+    assert watched.too_wide() == 0
+    editor.save()
+    assert site.api("GET", f"sequential-workflows/phone_{view.lower()}")["steps"][0]["step_id"] == "hail"
+
+
 # --- Designer --------------------------------------------------------------------------------------------------------
 
 

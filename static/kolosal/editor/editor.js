@@ -42,7 +42,8 @@ class Editor {
     this.#files();
     const first = state.view || localStorage.getItem(FAVOURITE) || "designer";
     const shown = [first, "yaml"].find((name) => !this.#refusal(name, state));
-    await this.#show(shown, { ...state, asServed: true });
+    this.begun = this.#show(shown, { ...state, asServed: true });
+    await this.begun;
     this.#tell(state.problems);
     this.dirty = state.refused;
   }
@@ -108,7 +109,8 @@ class Editor {
 
   // Open another view on what stands in this one.
   async open(name) {
-    if (name === this.name) return;
+    await this.begun;
+    if (name === this.shown) return;
     const found = await this.look();
     if (!found) return;
     const refusal = this.#refusal(name, found);
@@ -122,9 +124,10 @@ class Editor {
     localStorage.setItem(FAVOURITE, name);
   }
 
+  // Until a view is drawn, what stands in the one before it counts.
   async #show(name, found) {
-    this.name = name;
-    this.view = this.views[name];
+    const view = this.views[name];
+    this.shown = name;
     for (const section of this.form.querySelectorAll("[data-view]")) {
       section.hidden = section.dataset.view !== name;
       const fields = section.querySelector("[data-fields]");
@@ -137,10 +140,13 @@ class Editor {
     this.form.querySelector("[data-format]").hidden = name !== "yaml";
     const section = this.form.querySelector(`[data-view="${name}"]`);
     section.inert = true; // what is edited before it is drawn would be lost
-    await this.view.open(found);
+    await view.open(found);
     section.inert = false;
-    this.view.focus?.();
-    this.view.take(found);
+    if (name !== this.shown) return; // another was chosen meanwhile
+    this.name = name;
+    this.view = view;
+    view.focus?.();
+    view.take(found);
   }
 
   // Why a view can't show what was read; empty where it can.
