@@ -18,7 +18,7 @@ run: $(VENV)/run.stamp ## Set everything up and serve on http://localhost:8080, 
 test: $(VENV)/dev.stamp ## Set everything up and run the tests that need no service.
 	$(BIN)/python -m pytest -n 4 --dist worksteal
 
-browser: $(VENV)/browser.stamp ## Run the tests of pages in Debian's Chromium.
+browser: $(VENV)/browser.stamp ## Run the tests of pages in Debian's Chromium; about 6 minutes.
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/browser
 
 screenshots: $(VENV)/browser.stamp ## Make docs/images/ anew: the main pages, in Chromium.

@@ -109,7 +109,7 @@ def _unharmed(watched: Watched) -> None:
 
 def _unfold_all(page: Page) -> None:
     """Every fold, those that come with what is loaded then, too."""
-    for _ in range(4):
+    for _ in range(2):
         page.evaluate("document.querySelectorAll('details:not([open])').forEach((fold) => { fold.open = true; })")
         page.wait_for_load_state("networkidle")
 

@@ -1,15 +1,10 @@
 """Every page of the admin, as a person sees it: wide in light, narrow in dark, by axe, and without errors."""
 
-import os
-
 import pytest
 
 from tests.browser import addresses, living
 from tests.browser.conftest import OpenPage
 from tests.browser.site import Site
-
-ONCE = 390 if "CI" in os.environ else None
-"""The width at which alone axe looks at a page, where time is short."""
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +25,5 @@ def test_a_page_is_whole(name: str, visit: OpenPage, paths: dict[str, str]) -> N
         page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type, unused-ignore]
         wide = watched.too_wide()
         found[width, scheme] = [f"{wide} pixels too wide"] if wide else []
-        if not ONCE or width == ONCE:
-            found[width, scheme] += watched.inaccessible()
+        found[width, scheme] += watched.inaccessible()
     assert {at: wrong for at, wrong in found.items() if wrong} == {}
