@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,8 +25,8 @@ from workflows.models import Run, Worker
 
 
 @pytest.fixture
-def process() -> Iterator[tuple[subprocess.Popen[bytes], Server]]:
-    """The web server in a process of its own, on this test's database."""
+def process(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], Server]]:
+    """The web server in a process of its own, on this test's database; what it says is in ``output``."""
     port = free_port()
     environment = {
         **os.environ,
@@ -34,13 +35,14 @@ def process() -> Iterator[tuple[subprocess.Popen[bytes], Server]]:
         "KOLOSAL_GRACE_SECONDS": "1",
         "KOLOSAL_PORT": str(port),
     }
-    started = subprocess.Popen(
-        [sys.executable, "-m", "kolosal.web"],
-        env=environment,
-        cwd=settings.BASE_DIR,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    with (tmp_path / "output").open("wb") as output:
+        started = subprocess.Popen(
+            [sys.executable, "-m", "kolosal.web"],
+            env=environment,
+            cwd=settings.BASE_DIR,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
     server = Server(port)
     wait_until_answering(server)
     yield started, server
@@ -88,7 +90,9 @@ def test_ctrl_c_ends_streams_and_gives_runs_back(process: tuple[subprocess.Popen
     assert (run.status, run.worker_id) == ("queued", None)
 
 
-def test_a_stop_ends_within_the_grace_whatever_is_under_way(process: tuple[subprocess.Popen[bytes], Server]) -> None:
+def test_a_stop_ends_within_the_grace_whatever_is_under_way(
+    process: tuple[subprocess.Popen[bytes], Server], tmp_path: Path
+) -> None:
     web, server = process
     make_workflow(step("a", "nap", {"seconds": 60}, timeout_seconds=120))
     answers: list[requests.Response] = []
@@ -105,7 +109,7 @@ def test_a_stop_ends_within_the_grace_whatever_is_under_way(process: tuple[subpr
     wait_for(lambda: Run.objects.filter(steps__status="running").exists())
     began = time.monotonic()
     web.send_signal(signal.SIGTERM)
-    assert web.wait(timeout=20) == 0
+    assert web.wait(timeout=20) == 0, (tmp_path / "output").read_text()
     assert time.monotonic() - began < 1 + 5
     for one in calls:
         one.join()
