@@ -32,6 +32,7 @@ export class DesignerView {
     this.wrong = new Map(); // node id → its problems
     this.places = new Map(); // node id → path
     this.groups = this.#groups();
+    new MutationObserver(() => this.#quietIcons()).observe(section, { childList: true, subtree: true });
   }
 
   refusal(definition) {
@@ -47,8 +48,6 @@ export class DesignerView {
     this.designer = Designer.create(this.section, graph, this.#configuration());
     this.designer.onDefinitionChanged.subscribe((event) => this.#edited(event));
     await new Promise((ready) => this.designer.onReady.subscribe(ready));
-    this.#quietIcons();
-    new MutationObserver(() => this.#quietIcons()).observe(this.section, { childList: true, subtree: true });
   }
 
   // The icons of the toolbox say nothing that the words beside them don't.
