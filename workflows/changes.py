@@ -94,11 +94,13 @@ def write(changes: Sequence[Change]) -> set[uuid.UUID]:
 def _write_at_once(changes: Sequence[Change]) -> bool:
     """Whether the change is written, by one statement that commits itself; a guard that fails makes it an error.
 
-    So a step's boundary is one message and one answer. Only on PostgreSQL, for one change of rows alone.
+    So a step's boundary is one message and one answer. Only on PostgreSQL, for one change of few rows alone.
     """
-    if connection.vendor != "postgresql" or connection.in_atomic_block or len(changes) > 1 or changes[0].has_more:
+    if connection.vendor != "postgresql" or connection.in_atomic_block or len(changes) > 1:
         return False
     (change,) = changes
+    if change.has_more or len(change.new_steps) + len(change.steps) + len(change.events) > ROWS_AT_ONCE:
+        return False
     guard, values = _guarded_update(change)
     parts = [*_inserts(StepResult, list(_new_steps(change))), *_step_updates(change), *_inserts(Event, _events(change))]
     written = [f"held AS ({guard} RETURNING 1)", *(f"part_{i} AS ({sql})" for i, (sql, _) in enumerate(parts))]
