@@ -2,12 +2,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Locks carry hashes and name no place that packages come from.
-COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url --no-emit-find-links --no-header
+# Its options are in pyproject.toml.
+COMPILE := $(BIN)/pip-compile --quiet
 export DJANGO_SETTINGS_MODULE := kolosal.settings
 
 .DEFAULT_GOAL := help
-.PHONY: help run test browser screenshots check fix bench crash soak lock vendor clean
+.PHONY: help run test browser screenshots check fix bench bench-peers crash soak lock vendor clean
 
 help: ## List the commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,7 +18,7 @@ run: $(VENV)/run.stamp ## Set everything up and serve on http://localhost:8080, 
 test: $(VENV)/dev.stamp ## Set everything up and run the tests that need no service.
 	$(BIN)/python -m pytest -n 4 --dist worksteal
 
-browser: $(VENV)/browser.stamp ## Run the tests of pages in Debian's Chromium; about 6 minutes.
+browser: $(VENV)/browser.stamp ## Run the tests of pages in Debian's Chromium; about 8 minutes.
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/browser
 
 screenshots: $(VENV)/browser.stamp ## Make docs/images/ anew: the main pages, in Chromium.
@@ -39,7 +39,10 @@ fix: $(VENV)/dev.stamp ## Format the code, mend what ruff can, write the generat
 	$(BIN)/python manage.py write_docs
 
 bench: $(VENV)/dev.stamp ## Measure the figures of docs/performance.md on this machine.
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(if $(COMPARE),--compare $(COMPARE))
+
+bench-peers: $(VENV)/dev.stamp ## Measure the same work on LangGraph, DBOS, Celery and django-q2; needs both servers.
+	$(BIN)/python -m benchmarks.peers
 
 crash: $(VENV)/dev.stamp ## Kill, stall and cut off everything for 3 minutes, on both stores and brokers; nothing may be lost.
 	$(BIN)/python -m tests.crash.campaign --all --seconds 180 --runs 600

@@ -59,7 +59,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="pages whose name has this in it")
     asked = parser.parse_args()
     console = Console()
-    with _signed_in() as client, _served():
+    with signed_in() as client, _served():
         cookie = f"sessionid={client.cookies['sessionid'].value}"
         pages = [(name, address) for name, address in addresses().items() if asked.only in name]
         with console.status("Measuring …"):
@@ -74,7 +74,7 @@ def main() -> None:
 
 
 @contextmanager
-def _signed_in() -> Iterator[Client]:
+def signed_in() -> Iterator[Client]:
     """A client with the session of an account that may do everything, and that is gone afterwards."""
     user = User.objects.create(username=f"pages-{os.getpid()}", is_staff=True, is_superuser=True)
     client = Client(headers={"host": "localhost"})

@@ -10,11 +10,11 @@ from django.utils import timezone
 from benchmarks.fifty import Plan
 from benchmarks.stories import PERSONS, TOPICS, TROUBLES
 from workflows import publishing, runs, transitions
-from workflows.changes import Encoded
 from workflows.definitions import Definition
 from workflows.held import HeldRun, write
 from workflows.models import Run, Worker, Workflow
 from workflows.outcomes import ErrorRecord, RetryAt
+from workflows.statements import Encoded
 
 QUESTION = {"prompt": "Publish the text?", "options": ["approve", "reject"], "assignees": []}
 RELEASE = {

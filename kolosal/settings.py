@@ -46,7 +46,7 @@ ENVIRONMENT: dict[str, tuple[str, str]] = {
     "KOLOSAL_WORKERS": ("2", "Loops (worker processes) of one `manage.py worker`."),
     "KOLOSAL_RUNS_PER_WORKER": ("500", "Runs that one loop works on at once."),
     "KOLOSAL_GRACE_SECONDS": ("20 (5 under make run)", "Time that attempts get to finish when a worker is stopped."),
-    "KOLOSAL_LEASE_SECONDS": ("15", "How long a worker holds its runs without renewing."),
+    "KOLOSAL_LEASE_SECONDS": ("15", "How long a worker holds its runs without renewing; at least 5."),
     "KOLOSAL_MAX_RECOVERIES": ("5", "Lost workers after which a run is given up."),
     "KOLOSAL_CONTEXT_MAX_BYTES": ("4194304", "Size limit of a run's context, as JSON."),
     "KOLOSAL_ARTIFACT_MAX_BYTES": ("5242880", "Size limit of one file that a function keeps (an artifact)."),
@@ -109,7 +109,7 @@ LOCAL_ANONYMOUS = env.bool("KOLOSAL_STARTED_LOCALLY", default=False) and not env
 INSTALLED_APPS = [
     "unfold",
     "unfold.contrib.filters",
-    "django.contrib.admin",
+    "django.contrib.admin.apps.SimpleAdminConfig",  # kolosal/urls.py loads its pages: workers have none
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -159,7 +159,7 @@ TEMPLATES = [
 
 # --- Store -----------------------------------------------------------------------------------------------------------
 
-LEASE_SECONDS = env.at_least(1, "KOLOSAL_LEASE_SECONDS", 15.0)
+LEASE_SECONDS = env.at_least(5, "KOLOSAL_LEASE_SECONDS", 15.0)
 DATABASES = {"default": env.database("DATABASE_URL", f"sqlite:///{DATA_DIR / 'kolosal.sqlite3'}")}
 _database = DATABASES["default"]
 if _database["ENGINE"].endswith("sqlite3"):
@@ -233,14 +233,14 @@ Q_CLUSTER = {
     "catch_up": False,
     "recycle": 10000,
     "max_rss": 1024 * 1024,  # KiB
-    "poll": 0,  # workflows.broker waits by itself
+    "poll": 0,  # workflows.brokers wait by themselves
     "log_level": "WARNING",
     "label": "Queue",
     "scheduler": False,  # the pacemaker's business
     **(
-        {"redis": BROKER_URL, "broker_class": "workflows.broker.RedisBroker"}
+        {"redis": BROKER_URL, "broker_class": "workflows.brokers.redis.RedisBroker"}
         if BROKER_URL
-        else {"orm": "default", "broker_class": "workflows.broker.DatabaseBroker"}
+        else {"orm": "default", "broker_class": "workflows.brokers.database.DatabaseBroker"}
     ),
 }
 

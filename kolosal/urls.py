@@ -5,7 +5,10 @@ from django.urls import include, path
 
 from kolosal.health import HealthView, HomeView, MetricsView, ReadyView
 from kolosal.schema import DocsView, SchemaView
-from workflows.admin import approvals, home
+
+admin.autodiscover()  # in the order of the apps: `workflows` has pages of its own for what others have registered
+
+from workflows.admin import approvals, home  # noqa: E402
 
 urlpatterns = [
     path("", HomeView.as_view(), name="home"),

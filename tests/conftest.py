@@ -10,6 +10,7 @@ from django.db.backends.base.operations import BaseDatabaseOperations
 from django.db.backends.postgresql.base import DatabaseWrapper as PostgreSQL
 from django.db.backends.sqlite3.base import DatabaseWrapper as SQLite
 
+import kolosal.urls  # noqa: F401  (it loads the admin's pages, in their order)
 from workflows import append_only, roles
 
 
@@ -28,9 +29,10 @@ def pytest_configure() -> None:
 def fresh_caches() -> None:
     """Tests roll their rows back, and ids are given again: nothing read before may be taken for them."""
     from agents import catalog
-    from workflows.models.workflow import parsed_version
+    from workflows.models.workflow import known_version, parsed_version
 
     catalog.forget()
+    known_version.cache_clear()
     parsed_version.cache_clear()
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from structlog.contextvars import bound_contextvars
+from structlog.contextvars import bind_contextvars, unbind_contextvars
 
 from workflows import cached_results, execution, faults, transitions
 from workflows.attempt_texts import AttemptTexts
@@ -52,8 +52,11 @@ class Attempts:
 
     async def carry_out(self, step: FunctionStep, scope: Scope, path: str) -> Succeeded | Failed | Skipped:
         """Until the step has ended; returns how. Its end is to be written with what follows."""
-        with bound_contextvars(step=path):
+        bind_contextvars(step=path)
+        try:
             return await self._carry_out(step, scope, path)
+        finally:
+            unbind_contextvars("step", "attempt")
 
     async def _carry_out(self, step: FunctionStep, scope: Scope, path: str) -> Succeeded | Failed | Skipped:
         held = self._held
@@ -112,10 +115,10 @@ class Attempts:
             transitions.start_step(self._held, path, columns, waited)
             await self._control.commit()
             faults.point("before-step")
-            with bound_contextvars(attempt=self._held.step(path).attempt):
-                outcome = await execution.attempt(
-                    self._definition, step, ready, scope, self._means.world, **self._call_options(path)
-                )
+            bind_contextvars(attempt=self._held.step(path).attempt)
+            outcome = await execution.attempt(
+                self._definition, step, ready, scope, self._means.world, **self._call_options(path)
+            )
             faults.point("after-effect")
             return outcome
         finally:

@@ -1,32 +1,42 @@
 """A change of one run as plain data, and its writing: the run's row, step results and events in one transaction.
 
-The run's row is guarded by its epoch and event number: if either has moved, nothing of the change is written. SQL is
-put together by hand because this is the hot path: the ORM's building of these statements costs more than running them.
+The run's row is guarded by its epoch and event number: if either has moved, nothing of the change is written.
 """
 
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from datetime import datetime
-from functools import cache, lru_cache, partial
-from itertools import chain
+from functools import partial
 from typing import Any
 
-from django.db import DataError, connection, models, transaction
+from django.db import DEFAULT_DB_ALIAS, DataError, connection, connections, models, transaction
 from django.db.models import Q
 
 from workflows import cached_results, faults, signals
 from workflows.audit import EventRow
+from workflows.errors import LeaseLost
 from workflows.models import Artifact, Event, Run, RunRequest, StepResult, StreamText
-from workflows.models.fields import dumps
 from workflows.outcomes import Reusable
-from workflows.states import RunStatus, StepStatus
+from workflows.statements import (
+    FEW,
+    ROWS_AT_ONCE,
+    Encoded,
+    Row,
+    Statement,
+    as_one,
+    driver,
+    execute,
+    in_one_commit,
+    inserts,
+    join_by_index,
+    on_postgresql,
+    together,
+    update,
+    updates,
+)
 
-ROWS_AT_ONCE = 100  # of one INSERT: SQLite allows 32,766 values in a statement
 PATHS_AT_ONCE = 1000  # of one UPDATE: a run may have 100,000, and PostgreSQL allows 65,535 values
-
-Statement = tuple[str, list[Any]]
 
 
 @dataclass(slots=True)
@@ -53,11 +63,11 @@ class Change:
     tell: tuple[uuid.UUID, str] | None = None  # the run has ended: the parent that waits for it, at this path
 
     @property
-    def has_more(self) -> bool:
-        """Whether it writes more than the run's row, its steps' and events."""
-        return bool(self.texts or self.requests or self.reusable or self.artifacts or self.superseded) or (
-            self.keep_only is not None or self.clears or self.tell is not None
-        )
+    def is_plain(self) -> bool:
+        """Whether it writes only the run's row, its steps' and events, and of those few."""
+        more = self.texts or self.requests or self.reusable or self.artifacts or self.superseded
+        ends = self.keep_only is not None or self.clears or self.tell is not None
+        return not more and not ends and len(self.new_steps) + len(self.steps) + len(self.events) <= ROWS_AT_ONCE
 
     def set_step(self, path: str, columns: dict[str, Any]) -> None:
         """Merge into the row that this change inserts anyway, else into an update of the stored one."""
@@ -74,11 +84,12 @@ def write(changes: Sequence[Change]) -> set[uuid.UUID]:
     """
     if not changes:
         return set()
-    if _write_at_once(changes):
+    database = connections[DEFAULT_DB_ALIAS]
+    alone = not database.in_atomic_block
+    if alone and all(change.is_plain for change in changes) and _write_plain(changes, database.wrap_database_errors):
         return set()
-    alone = not connection.in_atomic_block
-    with transaction.atomic(savepoint=False), connection.wrap_database_errors, _pipeline() as pipeline:
-        guards = [_execute(*_guarded_update(change)) for change in changes]
+    with transaction.atomic(savepoint=False), database.wrap_database_errors, _pipeline() as pipeline:
+        guards = [execute(*update(Run, *_guarded(change))) for change in changes]
         pipeline.sync()
         held = [change for change, guard in zip(changes, guards, strict=True) if guard.rowcount == 1]
         _write_parts(held)
@@ -88,44 +99,92 @@ def write(changes: Sequence[Change]) -> set[uuid.UUID]:
         if alone:
             pipeline.commit()
     faults.point("after-commit")
-    return {change.run_id for change in changes if change not in held and not _is_written(change)}
+    written = {change.run_id for change in held}
+    return {change.run_id for change in changes if change.run_id not in written and not _is_written(change)}
 
 
-def _write_at_once(changes: Sequence[Change]) -> bool:
-    """Whether the change is written, by one statement that commits itself; a guard that fails makes it an error.
+def put(changes: Sequence[Change]) -> None:
+    """Write changes of runs whose rows are locked, within `in_one_commit`. Raises `NotPlain`, and `LeaseLost`."""
+    if not all(change.is_plain for change in changes):
+        raise NotPlain
+    _put(changes)
 
-    So a step's boundary is one message and one answer. Only on PostgreSQL, for one change of few rows alone.
+
+class NotPlain(Exception):
+    """A change writes more than rows of its run, its steps and events: `write` does that."""
+
+
+def _write_plain(changes: Sequence[Change], wrapping_errors: AbstractContextManager[Any]) -> bool:
+    """Whether the changes are written, in one commit that Django's transactions and cursors have no part in.
+
+    If one of the guards fails nothing is written: the other way tells which.
     """
-    if connection.vendor != "postgresql" or connection.in_atomic_block or len(changes) > 1:
-        return False
-    (change,) = changes
-    if change.has_more or len(change.new_steps) + len(change.steps) + len(change.events) > ROWS_AT_ONCE:
-        return False
-    guard, values = _guarded_update(change)
-    parts = [*_inserts(StepResult, list(_new_steps(change))), *_step_updates(change), *_inserts(Event, _events(change))]
-    written = [f"held AS ({guard} RETURNING 1)", *(f"part_{i} AS ({sql})" for i, (sql, _) in enumerate(parts))]
-    statement = f"WITH {', '.join(written)} SELECT 1 / count(*) FROM held"  # noqa: S608  (names of our own columns)
-    faults.point("before-commit")
     try:
-        with connection.wrap_database_errors:
-            _execute(statement, [*values, *chain.from_iterable(more for _, more in parts)])
-    except DataError:
-        return False  # others hold the run, or one of the values is refused: the other way tells which
+        with wrapping_errors, nullcontext() if _is_one_statement(changes) else in_one_commit():
+            _put(changes)
+            faults.point("before-commit")
+    except (LeaseLost, DataError):
+        return False  # others hold one of the runs, or a value is refused
     faults.point("after-commit")
     if signals.are_heard():
         transaction.on_commit(partial(signals.send, changes), robust=True)
     return True
 
 
+def _put(changes: Sequence[Change]) -> None:
+    """Raises `LeaseLost` or, on PostgreSQL, where nobody waits for each statement's answer, a DataError."""
+    if not on_postgresql():
+        for change in changes:
+            if execute(*update(Run, *_guarded(change))).rowcount != 1:
+                raise LeaseLost(f"run {change.run_id} is held by another worker")
+            for statement in _rows([change]):
+                execute(*statement)
+    elif _is_one_statement(changes):
+        guard = update(Run, *_guarded(changes[0]))
+        execute(*as_one([_returning(guard), *_rows(changes), _all_held(1)]))
+    else:
+        join_by_index()
+        for guard, runs in updates(Run, map(_guarded, changes)):
+            execute(*as_one([_returning(guard), _all_held(runs)]))
+        for statement in _rows(changes):
+            execute(*statement)
+
+
+def _is_one_statement(changes: Sequence[Change]) -> bool:
+    """Whether `_put` carries out one, which commits itself; more of them need a transaction."""
+    return on_postgresql() and len(changes) == 1 and len(changes[0].steps) <= FEW
+
+
+def _returning(guard: Statement) -> Statement:
+    sql, values = guard
+    return f"{sql} RETURNING 1", values
+
+
+def _all_held(runs: int) -> Statement:
+    """A division by zero unless ``part_0`` has found them."""
+    return "SELECT 1 / (count(*) = %s)::int FROM part_0", [runs]
+
+
+def _rows(changes: Sequence[Change]) -> Iterator[Statement]:
+    """What changes write of steps and events."""
+    yield from inserts(StepResult, (row for change in changes for row in _new_steps(change)))
+    # As its index has the condition: with a value in its place, SQLite would read all steps of the run.
+    steps = updates(StepResult, (row for change in changes for row in _steps(change)), also='NOT "superseded"')
+    yield from (statement for statement, _ in steps)
+    yield from inserts(Event, (_columns(event) for change in changes for event in change.events))
+
+
+def create(run: Run, event: EventRow, also: Sequence[Statement] = ()) -> None:
+    """Insert a run with its first event, and carry out ``also``: in the transaction that goes on, else in a commit."""
+    columns = {field.name: getattr(run, field.attname) for field in Run._meta.concrete_fields}
+    with connection.wrap_database_errors:
+        together([*inserts(Run, [columns]), *inserts(Event, [_columns(event)]), *also])
+    run._state.adding, run._state.db = False, connection.alias
+
+
 def write_texts(rows: list[dict[str, Any]]) -> None:
     """Insert pieces of streamed text: columns of `StreamText`."""
     _insert(StreamText, rows)
-
-
-class Encoded(str):
-    """Text that is JSON already; written to a JSON column as it is."""
-
-    __slots__ = ()
 
 
 class _Direct:
@@ -148,23 +207,22 @@ class _Pipelined(_Direct):
         self._pipeline.sync()
 
     def commit(self) -> None:
-        connection.connection.commit()  # with what is not answered yet; the transaction's end finds nothing to do
+        driver().commit()  # with what is not answered yet; the transaction's end finds nothing to do
 
 
 @contextmanager
 def _pipeline() -> Iterator[_Direct]:
-    if connection.vendor != "postgresql":
+    if not on_postgresql():
         yield _Direct()
         return
-    connection.ensure_connection()
-    with connection.connection.pipeline() as pipeline:
+    with driver().pipeline() as pipeline:
         yield _Pipelined(pipeline)
 
 
-def _guarded_update(change: Change) -> Statement:
-    """The update of the run's row; its ``rowcount`` tells whether the guard held."""
+def _guarded(change: Change) -> tuple[Row, Row]:
+    """The update of the run's row: columns, and the guard, which finds no row if it does not hold."""
     columns = change.run | {"event_seq": change.events[-1].seq, "event_head": change.events[-1].hash}
-    return _update(Run, columns, {"id": change.run_id, "epoch": change.epoch, "event_seq": change.seq})
+    return columns, {"id": change.run_id, "epoch": change.epoch, "event_seq": change.seq}
 
 
 def _is_written(change: Change) -> bool:
@@ -173,16 +231,17 @@ def _is_written(change: Change) -> bool:
 
 def _new_steps(change: Change) -> Iterator[dict[str, Any]]:
     for path, columns in change.new_steps.items():
-        yield _step_defaults() | columns | {"run": change.run_id, "path": path}
+        yield columns | {"run": change.run_id, "path": path}
 
 
 def _write_parts(changes: list[Change]) -> None:
     for change in changes:
         _supersede(change)
-    _insert(StepResult, [row for change in changes for row in _new_steps(change)])
+    if sum(len(change.steps) for change in changes) > FEW:
+        join_by_index()
+    for statement in _rows(changes):
+        execute(*statement)
     for change in changes:
-        for statement in _step_updates(change):
-            _execute(*statement)
         if change.requests:
             RunRequest.objects.filter(pk__in=change.requests).delete()
         if change.keep_only is not None:
@@ -197,7 +256,6 @@ def _write_parts(changes: list[Change]) -> None:
     write_texts([text for change in changes for text in change.texts])
     for artifact in (artifact for change in changes for artifact in change.artifacts):
         _insert(Artifact, [artifact])  # one by one: they may be large
-    _insert(Event, [row for change in changes for row in _events(change)])
 
 
 def _supersede(change: Change) -> None:
@@ -214,107 +272,24 @@ def _tell_parent(child: uuid.UUID, parent: uuid.UUID, path: str) -> None:
         RunRequest.objects.create(run_id=parent, verb=RunRequest.Verb.CHILD, actor="", arguments=told)
 
 
-def _step_updates(change: Change) -> Iterator[Statement]:
+def _steps(change: Change) -> Iterator[tuple[Row, Row]]:
     for path, columns in change.steps.items():
-        yield _update(StepResult, columns, {"run": change.run_id, "path": path, "superseded": False})
+        yield columns, {"run": change.run_id, "path": path}
 
 
-def _events(change: Change) -> list[dict[str, Any]]:
-    return [
-        {
-            "run": event.run_id,
-            "seq": event.seq,
-            "type": event.type,
-            "at": event.at,
-            "actor": event.actor,
-            "path": event.path,
-            "data": Encoded(event.data),
-            "hash": event.hash,
-        }
-        for event in change.events
-    ]
+def _columns(event: EventRow) -> Row:
+    return {
+        "run": event.run_id,
+        "seq": event.seq,
+        "type": event.type,
+        "at": event.at,
+        "actor": event.actor,
+        "path": event.path,
+        "data": Encoded(event.data),
+        "hash": event.hash,
+    }
 
 
-@cache
-def _step_defaults() -> dict[str, Any]:
-    fields = [f for f in StepResult._meta.concrete_fields if not f.primary_key and f.name not in {"run", "path"}]
-    return {f.name: f.get_default() for f in fields}
-
-
-# How values of a type are written; those of other types are taken as they are. Objects occur only in JSON columns.
-ADAPTERS: dict[type, Callable[[Any], Any]] = {
-    Encoded: str,
-    RunStatus: str,
-    StepStatus: str,
-    dict: dumps,
-    list: dumps,
-    datetime: lambda moment: connection.ops.adapt_datetimefield_value(moment),
-    uuid.UUID: lambda key: key if connection.features.has_native_uuid_field else key.hex,
-}
-
-
-def _adapted(value: Any) -> Any:
-    adapt = ADAPTERS.get(type(value))
-    return value if adapt is None else adapt(value)
-
-
-@cache
-def _column(model: type[models.Model], name: str) -> str:
-    return connection.ops.quote_name(str(model._meta.get_field(name).column))  # type: ignore[union-attr]
-
-
-@cache
-def _update_sql(model: type[models.Model], columns: tuple[str, ...], where: tuple[str, ...]) -> str:
-    assignments = ", ".join(f"{_column(model, name)} = %s" for name in columns)
-    conditions = " AND ".join(f"{_column(model, name)} = %s" for name in where)
-    table = connection.ops.quote_name(model._meta.db_table)
-    return f"UPDATE {table} SET {assignments} WHERE {conditions}"  # noqa: S608  (names of our own columns)
-
-
-def _update(model: type[models.Model], columns: dict[str, Any], where: dict[str, Any]) -> Statement:
-    values = [_adapted(value) for value in (*columns.values(), *where.values())]
-    return _update_sql(model, tuple(columns), tuple(where)), values
-
-
-@cache
-def _insert_sql(model: type[models.Model], columns: tuple[str, ...], rows: int) -> str:
-    names = ", ".join(_column(model, name) for name in columns)
-    places = ", ".join(["(" + ", ".join(["%s"] * len(columns)) + ")"] * rows)
-    table = connection.ops.quote_name(model._meta.db_table)
-    return f"INSERT INTO {table} ({names}) VALUES {places}"  # noqa: S608  (names of our own columns)
-
-
-def _inserts(model: type[models.Model], rows: list[dict[str, Any]]) -> Iterator[Statement]:
-    for start in range(0, len(rows), ROWS_AT_ONCE):
-        chunk = rows[start : start + ROWS_AT_ONCE]
-        columns = tuple(chunk[0])
-        yield _insert_sql(model, columns, len(chunk)), [_adapted(row[name]) for row in chunk for name in columns]
-
-
-def _insert(model: type[models.Model], rows: list[dict[str, Any]]) -> None:
-    for statement in _inserts(model, rows):
-        _execute(*statement)
-
-
-def _execute(sql: str, values: list[Any]) -> Any:
-    """The cursor. On PostgreSQL the statement is prepared once in a connection, which Django's own cursors don't do."""
-    if connection.vendor == "postgresql":
-        connection.ensure_connection()
-        return _raw_cursor()(connection.connection).execute(_numbered(sql), values)
-    cursor = connection.cursor()
-    cursor.execute(sql, values)
-    return cursor
-
-
-@cache
-def _raw_cursor() -> Any:
-    from psycopg import RawCursor
-
-    return RawCursor
-
-
-@lru_cache(1000)
-def _numbered(sql: str) -> bytes:
-    """The statement with its places as PostgreSQL itself writes them: ``$1``, ``$2`` …"""
-    first, *others = sql.split("%s")
-    return "".join([first, *(f"${number}{text}" for number, text in enumerate(others, 1))]).encode()
+def _insert(model: type[models.Model], rows: Iterable[Row]) -> None:
+    for statement in inserts(model, rows):
+        execute(*statement)

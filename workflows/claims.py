@@ -2,8 +2,11 @@
 
 import uuid
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
+from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -14,8 +17,12 @@ from workflows.definitions.models import Definition
 from workflows.errors import LeaseLost
 from workflows.held import HeldRun, HeldStep, load
 from workflows.limits import Room
-from workflows.models import Run, StepResult, Worker
+from workflows.models import Run, StepResult, Worker, Workflow
+from workflows.models.run import RunQuerySet
+from workflows.models.workflow import known_version
 from workflows.outcomes import ErrorRecord
+from workflows.questions import NOW, WHO, Question, Selection
+from workflows.statements import in_one_commit
 from workflows.states import RunStatus
 from workflows.workers import Identity
 
@@ -74,37 +81,84 @@ def claim(
     claimer holds and that have any: see `workflows.suspicion`. Runs that lost one worker too many are given up here.
     Raises `LeaseLost` if the claimer's own lease has expired: it holds nothing any more.
     """
-    now = workers.database_now()
+    now, there_are = _LOOK.ask(who.id)
+    if not there_are["lease"]:
+        raise LeaseLost(f"the lease of {who} has expired")
+    troubled = there_are["suspects"] or there_are["lost"]
+    if run_ids is not None:
+        troubled = Run.objects.filter(Q(recoveries__gt=0) | Q(worker__isnull=False), pk__in=run_ids).exists()
+    elif not there_are["due"] and not troubled:
+        return []
+    if run_ids is None and not troubled and not there_are["limits"] and not connection.in_atomic_block:
+        with suppress(changes.NotPlain):
+            return _claim_due(who, limit, now)
     with transaction.atomic():
-        if not workers.renew(who):
-            raise LeaseLost(f"the lease of {who} has expired")
-        room = Room(now)
-        rows = _suspects(now, run_ids, room, limit, suspects)
+        room = Room(now if there_are["limits"] else None)
+        rows = _suspects(now, run_ids, room, limit, suspects) if troubled else []
         if rows:
             faults.point("takeover")
-        rows += room.admit(_locked(_due(now, run_ids, room), limit - len(rows)))
+        rows += _due(now, run_ids, room, limit - len(rows), limits=there_are["limits"])
         if rows:
             faults.point("claim")
-        worst = _worst(rows)
-        taken = [_take(row, who, now, worst) for row in rows]
+        worst, results = _worst(rows), _results(rows)
+        taken = [_take(row, results.get(row.pk, []), who, now, worst) for row in rows]
         writers = [one.held if isinstance(one, Claimed) else one for one in taken]
         changes.write([change for writer in writers if (change := writer.take())])
     return [one for one in taken if isinstance(one, Claimed)]
 
 
-def _due(now: datetime, run_ids: Collection[uuid.UUID] | None, room: Room) -> QuerySet[Run]:
+def _claim_due(who: Identity, limit: int, now: datetime) -> list[Claimed]:
+    """What is nearly always to be done, with the fewest statements. Raises `changes.NotPlain`: nothing is claimed."""
+    with connection.wrap_database_errors, in_one_commit():
+        rows = _due_rows(limit).rows({NOW: now})
+        if rows:
+            faults.point("claim")
+        results = _results(rows)
+        taken = [_take(row, results.get(row.pk, []), who, now, {}) for row in rows]
+        changes.put([change for one in taken if (change := (one.held if isinstance(one, Claimed) else one).take())])
+    return [one for one in taken if isinstance(one, Claimed)]
+
+
+def _look() -> dict[str, QuerySet[Any]]:
+    """What a claim has to do with: nearly always nothing, or due runs alone."""
+    due = Run.objects.due(NOW)
+    return {
+        "lease": Worker.objects.live(NOW).filter(pk=WHO),
+        "due": due,
+        "suspects": due.filter(recoveries__gt=0),
+        "lost": workers.lost(NOW),
+        "limits": _LIMITED,
+    }
+
+
+_LIMITED = Workflow.objects.filter(concurrency_limit__isnull=False)
+_LOOK = Question(_look)
+
+
+@cache
+def _due_rows(limit: int) -> Selection:
+    """Due runs of workflows without limits, locked."""
+    due = Run.objects.due(NOW).filter(recoveries=0).exclude(workflow__in=_LIMITED)
+    return Selection(lambda: due[:limit], locked=True)
+
+
+def _due(now: datetime, run_ids: Collection[uuid.UUID] | None, room: Room, limit: int, *, limits: bool) -> list[Run]:
+    if limit == 0:
+        return []
+    if run_ids is None and not limits:
+        return _due_rows(limit).rows({NOW: now})
     if run_ids is None:
         rows = Run.objects.due(now)
     else:
         rows = Run.objects.filter(_claimable(now), pk__in=run_ids).order_by("id")
-    return room.exclude_full(rows.filter(recoveries=0))
+    return room.admit(_locked(room.exclude_full(rows.filter(recoveries=0)), limit))
 
 
 def _suspects(
     now: datetime, run_ids: Collection[uuid.UUID] | None, room: Room, limit: int, held: Sequence[int]
 ) -> list[Run]:
     """Runs that lost a worker, as many as may be together in one loop."""
-    # Asked for their ids first, each kind by an index of its own; nearly always there are none.
+    # Asked for their ids first, each kind by an index of its own.
     again = Run.objects.filter(_claimable(now), recoveries__gt=0)
     lost = Run.objects.lease_expired(now)
     if run_ids is None:
@@ -125,18 +179,23 @@ def _claimable(now: datetime) -> Q:
     return Q(worker__isnull=True) & (Q(due_at__lte=now) | reserved)
 
 
-def _locked(queryset: QuerySet[Run], limit: int) -> list[Run]:
+def _locked(queryset: RunQuerySet, limit: int) -> list[Run]:
     # SQLite has no row locks and needs none: its transaction began by taking the one write lock.
     if connection.features.has_select_for_update_skip_locked:
         queryset = queryset.select_for_update(skip_locked=True, of=("self",))
-    return list(queryset.select_related("workflow", "worker", "version").defer("version__definition")[:limit])
+    return list(queryset.select_related("worker")[:limit])
 
 
-def _take(row: Run, who: Identity, now: datetime, worst: Mapping[uuid.UUID, int]) -> Claimed | HeldRun:
+def _take(
+    row: Run, results: list[StepResult] | ValueError, who: Identity, now: datetime, worst: Mapping[uuid.UUID, int]
+) -> Claimed | HeldRun:
     """The run as its new holder has it, or as it was given up."""
     held = HeldRun.of(row, str(who))
+    row.version = known_version(row.version_id)
     try:
-        definition, results = row.definition, _results(row)
+        definition = row.definition
+        if isinstance(results, ValueError):
+            raise results
     except ValueError as error:  # pydantic's and json's are ValueErrors; others must not be held up by it
         message = f"version {row.version.number} of the definition, or a result, can't be read by this release: {error}"
         transitions.fail(held, ErrorRecord("DefinitionError", message))
@@ -144,9 +203,10 @@ def _take(row: Run, who: Identity, now: datetime, worst: Mapping[uuid.UUID, int]
     held.steps = {step.path: HeldStep.of(step) for step in results}
     if row.attempt > 1:
         held.discards = row.discards()
-    if row.worker is None:
+    if row.worker_id is None:
         transitions.claim(held, who.id, now, definition.max_execution_time_seconds)
         return _claimed(row, held, results, now)
+    assert row.worker is not None
     transitions.take_over(held, who.id, lost=str(row.worker), blamed=row.recoveries == worst[row.worker.pk])
     if held.recoveries > settings.MAX_RECOVERIES:
         message = f"the run was given up: {held.recoveries} workers in a row were lost while they worked on it"
@@ -160,9 +220,27 @@ def _claimed(row: Run, held: HeldRun, results: list[StepResult], now: datetime) 
     return Claimed(row, row.definition, held, results, (held.deadline_at - now).total_seconds())
 
 
-def _results(row: Run) -> list[StepResult]:
+def _results(rows: Sequence[Run]) -> dict[uuid.UUID, list[StepResult] | ValueError]:
+    """What steps of the runs have come to, or why that can't be read."""
     # A run claimed for the first time has no results: nothing to ask for.
-    return list(row.steps.filter(superseded=False).order_by("pk")) if row.epoch else []
+    begun = [row.pk for row in rows if row.epoch]
+    steps = StepResult.objects.filter(superseded=False).order_by("pk")
+    try:
+        found: dict[uuid.UUID, list[StepResult] | ValueError] = {}
+        for step in steps.filter(run__in=begun) if begun else ():
+            of_run = found.setdefault(step.run_id, [])
+            assert isinstance(of_run, list)
+            of_run.append(step)
+        return found
+    except ValueError:  # of one of them: the others must not be held up by it
+        return {key: _read(steps.filter(run=key)) for key in begun}
+
+
+def _read(steps: QuerySet[StepResult]) -> list[StepResult] | ValueError:
+    try:
+        return list(steps)
+    except ValueError as error:
+        return error
 
 
 def _worst(rows: Sequence[Run]) -> dict[uuid.UUID, int]:

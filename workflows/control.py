@@ -9,7 +9,7 @@ from typing import Any
 from django.utils import timezone
 
 from workflows.held import HeldRun
-from workflows.ledger import Ledger
+from workflows.ledger import Ledger, Written
 from workflows.models import RunRequest
 
 PARK_FROM = 5.0  # waits of at least so many seconds hold nothing
@@ -50,7 +50,7 @@ class Control:
         self.branches = 1
         """How many are under way or wait for something from outside: not those that wait for branches of their own."""
         self._ledger = ledger
-        self._written: asyncio.Future[None] | None = None
+        self._written: Written | None = None
         self._halted = asyncio.Event()
         self._waits: dict[str, Wait] = {}
         self._taken: set[int] = set()
@@ -60,14 +60,13 @@ class Control:
 
         What branches change while one commit is under way is written together in the next.
         """
-        if self._written is not None and not self._written.done():
-            await asyncio.shield(self._written)
+        if self._written is not None and not self._written.is_settled:
+            await self._written.wait()
         change = self.held.take()
         if change is not None:
             self._written = self._ledger.submit(change)
-            self._written.add_done_callback(_see)
         if self._written is not None:
-            await asyncio.shield(self._written)
+            await self._written.wait()
 
     async def breathe(self) -> None:
         """Between steps: those that wait for nothing, such as skipped ones, keep nobody from the loop."""
@@ -157,12 +156,6 @@ class Control:
         for wait in self._waits.values():
             if not wait.came.done():
                 wait.came.set_exception(LetGo())
-
-
-def _see(written: "asyncio.Future[None]") -> None:
-    """A failure is raised by each `commit` that follows; that nobody waits for it now is no news."""
-    if not written.cancelled():
-        written.exception()
 
 
 def _seconds_until(due: datetime) -> float:

@@ -16,6 +16,7 @@ from agents.functions.base import AgentSpec, Call, Function
 from workflows import calling, claims, faults, requests, transitions, workers
 from workflows.attempt_texts import AttemptTexts
 from workflows.attempts import Means
+from workflows.bell import Bell
 from workflows.changes import Change
 from workflows.claims import Claimed
 from workflows.errors import LeaseLost, StepTimeout
@@ -32,6 +33,7 @@ from workflows.slots import Slots
 logger = logging.getLogger(__name__)
 Resolved = tuple[AgentSpec, Function]
 
+CLAIMED_AT_ONCE = 50  # so that loops share what is due
 LOOK_EVERY = 0.2  # seconds between looks for due runs, while there is room
 RENEW_EVERY = 1.0
 WATCH_EVERY = 0.25
@@ -65,6 +67,7 @@ class Engine:
             logger, "The database lets no run be claimed, and is asked until it does", "Due runs are claimed again."
         )
         self._look = asyncio.Event()
+        self._bell = Bell(self._look.set)
         self._ledger = Ledger(on_written)
         self._lease = Lease(self._ledger, kind)
         self._texts = AttemptTexts(self._ledger)
@@ -78,16 +81,17 @@ class Engine:
 
     # --- What it is asked for ----------------------------------------------------------------------------------------
 
-    async def work(self, seconds: float, most: int | None = None) -> None:
-        """Claim and carry out due runs until none is left, claiming none after ``seconds``.
+    async def work(self, seconds: float, most: int | None = None, linger: float = 0.0) -> None:
+        """Claim due runs, for ``seconds``, and carry them out, until there has been none for ``linger`` seconds.
 
         Returns at once if ``most`` other loops of this cluster claim already.
         """
         until = time.monotonic() + seconds
         try:
             if await self._lease.ensure(most):
-                await self._work_until(until)
+                await self._work_until(until, linger)
         finally:
+            await self._bell.close()
             await self.close()
 
     async def take(self, run_ids: Collection[uuid.UUID]) -> None:
@@ -127,6 +131,7 @@ class Engine:
     async def finish(self, grace: float) -> None:
         """Claim nothing more; let attempts and calls end for ``grace`` seconds, then give their runs back."""
         self._stopping = True
+        self._look.set()
         for run in list(self._active.values()):
             run.halt(_release)
         await self._settled(grace)
@@ -152,20 +157,25 @@ class Engine:
 
     # --- The loop ----------------------------------------------------------------------------------------------------
 
-    async def _work_until(self, until: float) -> None:
-        draining = False
+    async def _work_until(self, until: float, linger: float) -> None:
+        draining, worked = False, time.monotonic()
         while True:
+            self._look.clear()
             if not draining and time.monotonic() > until:
                 draining = await self._ledger.insist(workers.claim_no_more, self._lease.who)
             if not draining:
                 await self._claim()
-            if not self._active:
+            if self._active:
+                worked = time.monotonic()
+            elif draining or self._stopping or time.monotonic() >= worked + linger:
                 return
+            else:
+                await self._bell.listen()
             await self._wait_for_room()
 
     async def _claim(self, run_ids: Collection[uuid.UUID] | None = None) -> None:
         async with self._one_claim:
-            room = self._capacity - len(self._active)
+            room = min(self._capacity - len(self._active), CLAIMED_AT_ONCE)
             if self._stopping or room <= 0:
                 return
             self._stop_lost("it could not be renewed in time")  # before a new one takes its place
@@ -179,6 +189,8 @@ class Engine:
                 self._no_claims.goes_on(error)
             else:
                 self._no_claims.is_over()
+                if len(claimed) == room:
+                    self._look.set()  # there may be more
                 for one in claimed:
                     await self._begin(one)
 
@@ -202,7 +214,7 @@ class Engine:
         self._look.set()
 
     async def _wait_for_room(self) -> None:
-        self._look.clear()
+        """For a run to have ended, a bell, or the time to look in any case."""
         try:
             async with asyncio.timeout(LOOK_EVERY):
                 await self._look.wait()

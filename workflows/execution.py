@@ -21,7 +21,7 @@ from agents.plain import clean_text, plain_object
 from workflows import cached_results, calling, expressions, generated, retries
 from workflows.cached_results import Found
 from workflows.definitions import callables
-from workflows.definitions.models import BaseStep, CallableName, Definition, FunctionStep, RetryPolicy
+from workflows.definitions.models import BaseStep, Cache, CallableName, Definition, FunctionStep, RetryPolicy
 from workflows.definitions.problems import written
 from workflows.definitions.schemas import mismatches
 from workflows.errors import ExpressionError, LeaseLost, OutputSchemaMismatch, ValidationFailed
@@ -82,7 +82,9 @@ async def prepare(
         if not begun and (reason := await skipped(step, scope, world)):
             return reason
         ready = await _render(step.agent_id, step.function_name, step.parameters, scope, world)
-        return replace(ready, digest=await _digest(step, ready, scope, world, model))
+        if step.cache is not None:
+            ready = replace(ready, digest=await _digest(step, step.cache, ready, scope, world, model))
+        return ready
     except Exception as error:
         return Failed(record_error(error))
 
@@ -219,10 +221,8 @@ async def _render(agent_name: str, function: str, parameters: dict[str, Any], sc
     return Ready(agent, offered, given, mask.parameters(given), mask)
 
 
-async def _digest(step: FunctionStep, ready: Ready, scope: Scope, world: World, model: str | None) -> str:
-    if step.cache is None:
-        return ""
-    key = await rendered(step.cache.key, scope.names(), world)
+async def _digest(step: FunctionStep, cache: Cache, ready: Ready, scope: Scope, world: World, model: str | None) -> str:
+    key = await rendered(cache.key, scope.names(), world)
     try:
         basis = registry.basis(ready.function, ready.parameters, scope.context)
         return cached_results.digest(ready.agent, ready.function.name, basis, model, step.output_schema, key)
@@ -330,5 +330,7 @@ def _keep_line(line: dict[str, Any], call: Call) -> None:
 
 def _with_traces(footprint: Footprint, call: Call, mask: Mask) -> Footprint:
     """The footprint with what the call left on its way: log lines, masked, and artifacts, which are masked already."""
+    if not call.log_lines and not call.artifacts.made:
+        return footprint
     lines = [line | {"message": mask.text(str(line["message"]))} for line in call.log_lines]
     return replace(footprint, logs=lines, artifacts=tuple(call.artifacts.made))

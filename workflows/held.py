@@ -78,6 +78,7 @@ class HeldRun:
     head: str
     actor: str
     counts: dict[str, Any]
+    counted: dict[str, Any] = field(default_factory=dict)  # of the counts, what is stored or in a change
     attempt: int = 1
     recoveries: int = 0
     started_at: datetime | None = None
@@ -101,6 +102,7 @@ class HeldRun:
             head=row.event_head,
             actor=actor,
             counts={name: getattr(row, name) for name in RUN_COLUMNS},
+            counted={name: getattr(row, name) for name in RUN_COLUMNS},
             attempt=row.attempt,
             recoveries=row.recoveries,
             started_at=row.started_at,

@@ -14,16 +14,17 @@ import sys
 import threading
 import types
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from contextvars import copy_context
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, TypeVar
 
 from workflows.errors import HelperDied
 from workflows.process_group import kill_group
 
 Message = dict[str, Any]
+Value = TypeVar("Value")
 _starting = threading.Lock()
 
 
@@ -103,10 +104,9 @@ class HelperPool:
     """At most ``limit`` helpers at once, started at need and kept for the next job. Belongs to one event loop."""
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
         self._slots = asyncio.Semaphore(limit)
         self._idle: list[_Helper] = []
-        self._threads: ThreadPoolExecutor | None = None
+        self._closing: set[Future[None]] = set()
 
     async def ask(
         self,
@@ -124,47 +124,71 @@ class HelperPool:
         """
         loop = asyncio.get_running_loop()
         encoded = json.dumps(job).encode()
-        context = copy_context()  # threads of an executor have none
+        context = copy_context()  # threads have none of their own
         async with self._slots:
-            helper = self._take_idle() or await self._in_thread(_Helper)
+            helper = self._take_idle() or await _started()
             try:
                 async with asyncio.timeout(timeout):
-                    answer: Message = await self._in_thread(
-                        helper.converse,
-                        encoded,
-                        lambda message: loop.call_soon_threadsafe(on_message, message, context=context),
-                        before,
+                    answer: Message = await asyncio.wrap_future(
+                        _in_thread(
+                            helper.converse,
+                            encoded,
+                            lambda message: loop.call_soon_threadsafe(on_message, message, context=context),
+                            before,
+                        )
                     )
             except BaseException:
                 helper.kill()  # ends the thread's wait too; closing waits for the end of the process
-                self._executor().submit(helper.close)
+                self._close(helper)
                 raise
             self._idle.append(helper)
             return answer
+
+    async def close(self) -> None:
+        """Kill all helpers and wait until they are gone. One that is still starting goes as soon as it has."""
+        while self._idle:
+            self._close(self._idle.pop())
+        await asyncio.gather(*map(asyncio.wrap_future, list(self._closing)))
 
     def _take_idle(self) -> _Helper | None:
         while self._idle:
             helper = self._idle.pop()
             if helper.is_alive():
                 return helper
-            self._executor().submit(helper.close)
+            self._close(helper)
         return None
 
-    async def close(self) -> None:
-        """Kill all helpers and wait until they are gone."""
-        for helper in self._idle:
-            helper.kill()
-        for helper in self._idle:
-            await self._in_thread(helper.close)
-        self._idle.clear()
-        if self._threads is not None:
-            await asyncio.to_thread(self._threads.shutdown)
+    def _close(self, helper: _Helper) -> None:
+        closing = _in_thread(helper.close)
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
 
-    async def _in_thread(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._executor(), function, *arguments)
 
-    def _executor(self) -> ThreadPoolExecutor:
-        if self._threads is None:
-            # One more than slots, so that closing a killed helper never waits for a free thread.
-            self._threads = ThreadPoolExecutor(self._limit + 1, thread_name_prefix="helper")
-        return self._threads
+async def _started() -> _Helper:
+    """A new helper. It takes seconds on a busy machine; who is cancelled does not wait for it."""
+    starting = _in_thread(_Helper)
+    try:
+        return await asyncio.wrap_future(starting)
+    except asyncio.CancelledError:
+        starting.add_done_callback(_close_unused)
+        raise
+
+
+def _close_unused(starting: "Future[_Helper]") -> None:
+    if starting.exception() is None:
+        starting.result().close()
+
+
+def _in_thread(function: Callable[..., Value], *arguments: Any) -> "Future[Value]":
+    # A daemon, unlike an executor's: a process that stops does not wait for a helper that is still starting.
+    future: Future[Value] = Future()
+    future.set_running_or_notify_cancel()  # from now on nobody can cancel it
+
+    def work() -> None:
+        try:
+            future.set_result(function(*arguments))
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=work, name="helper", daemon=True).start()
+    return future

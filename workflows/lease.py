@@ -27,14 +27,22 @@ class Lease:
         """Whether what is held may be worked on."""
         return self._entered and time.monotonic() < self._until
 
+    @property
+    def _lasts(self) -> bool:
+        """Whether there is time for a renewal, whatever is begun now."""
+        return time.monotonic() < self._until - float(settings.LEASE_SECONDS) / 3
+
     def covers(self, who: Identity) -> bool:
         """Whether what was claimed as ``who`` may be worked on."""
         return who == self.who and self.is_good
 
     async def ensure(self, most: int | None = None) -> bool:
-        """Have a good lease. False if ``most`` other loops of the cluster claim already. Raises DatabaseError."""
+        """Have a good lease, one that does not end soon.
+
+        False if ``most`` other loops of the cluster claim already. Raises DatabaseError.
+        """
         async with self._one:
-            if self.is_good:
+            if self.is_good and (self._lasts or await self.renew()):
                 return True
             if self._entered:
                 self.who = Identity.new(self.who.kind)
@@ -44,9 +52,10 @@ class Lease:
             return self._entered
 
     async def renew(self) -> bool:
-        """Prolong it; False if it had expired. Raises DatabaseError."""
+        """Prolong it; False if it had expired, or did before the database answered. Raises DatabaseError."""
         asked = time.monotonic()
-        if not await self._ledger.call(workers.renew, self.who):
+        renewed = await self._ledger.call(workers.renew, self.who)
+        if not renewed or not self.is_good:  # what it held has been stopped: it must not be held again
             return False
         self._prolonged(asked)
         return True

@@ -27,9 +27,46 @@ SHORTEST_PAUSE = 0.02
 LONGEST_PAUSE = 1.0  # seconds between tries while the database does not answer
 
 
+class Written:
+    """A change on its way to the database: any number of tasks may wait for it, and none of them calls it off."""
+
+    def __init__(self) -> None:
+        self._settled = asyncio.Event()
+        self._error: BaseException | None = None
+
+    @property
+    def is_settled(self) -> bool:
+        return self._settled.is_set()
+
+    async def wait(self) -> None:
+        """Until it is written. Raises `LeaseLost` if it is not, as the run is held by others."""
+        await self._settled.wait()
+        if self._error is not None:
+            raise self._error
+
+    def settle(self, _: Any, error: BaseException | None) -> None:
+        self._error = error
+        self._settled.set()
+
+
+class _Answer:
+    """What a call of a function comes to."""
+
+    def __init__(self) -> None:
+        self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    def settle(self, value: Any, error: BaseException | None) -> None:
+        if self.future.done():  # cancelled meanwhile
+            return
+        if error is not None:
+            self.future.set_exception(error)
+        else:
+            self.future.set_result(value)
+
+
 @dataclass(slots=True)
 class _Job:
-    future: asyncio.Future[Any]
+    asked: Written | _Answer
     change: Change | None = None
     call: Callable[[], Any] | None = None
 
@@ -54,15 +91,19 @@ class Ledger:
     async def commit(self, change: Change | None) -> None:
         """Write a change; it waits as long as the database is away. Raises `LeaseLost`."""
         if change is not None:
-            await self.submit(change)
+            await self.submit(change).wait()
 
-    def submit(self, change: Change) -> "asyncio.Future[None]":
+    def submit(self, change: Change) -> Written:
         """`commit`, in the order of the calls of this function."""
-        return self._submit(_Job(self._loop.create_future(), change=change))
+        written = Written()
+        self._jobs.put(_Job(written, change=change))
+        return written
 
     async def call(self, function: Callable[..., Value], *arguments: Any) -> Value:
         """Call a function that uses the database. Raises whatever it raises."""
-        value: Value = await self._submit(_Job(self._loop.create_future(), call=lambda: function(*arguments)))
+        answer = _Answer()
+        self._jobs.put(_Job(answer, call=lambda: function(*arguments)))
+        value: Value = await answer.future
         return value
 
     async def insist(self, function: Callable[..., Value], *arguments: Any) -> Value:
@@ -82,10 +123,6 @@ class Ledger:
         self._closing = True
         self._jobs.put(None)
         await asyncio.to_thread(self._thread.join)
-
-    def _submit(self, job: _Job) -> "asyncio.Future[Any]":
-        self._jobs.put(job)
-        return job.future
 
     # --- In the thread ---
 
@@ -174,9 +211,4 @@ def _outcome(call: Callable[[], Any]) -> tuple[Any, BaseException | None]:
 
 def _settle(answers: list[tuple[_Job, Any, BaseException | None]]) -> None:
     for job, value, error in answers:
-        if job.future.done():  # cancelled meanwhile
-            continue
-        if error is not None:
-            job.future.set_exception(error)
-        else:
-            job.future.set_result(value)
+        job.asked.settle(value, error)

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from django.db import connection
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Q
 from django.utils import timezone
 
 from workflows.definitions.models import Definition
 from workflows.errors import ConcurrencyLimitReached
 from workflows.models import Run, Workflow
+from workflows.models.run import RunQuerySet
 
 
 class Room:
@@ -19,17 +20,11 @@ class Room:
     last place. A row that another claim has locked is not waited for: its workflow's runs are left to that one.
     """
 
-    def __init__(self, now: datetime) -> None:
-        due, lost = Run.objects.due(now).order_by(), Run.objects.lease_expired(now)
-        waiting = Q(pk__in=due.values("workflow")) | Q(pk__in=lost.values("workflow"))
-        limited = Workflow.objects.filter(waiting, concurrency_limit__isnull=False)
-        if connection.features.has_select_for_update_skip_locked:
-            # Weaker than what inserting a run of the workflow asks for, so that starting runs waits for no claim.
-            limited = limited.select_for_update(skip_locked=True, no_key=True)
-        limits = {pk: limit for pk, limit in limited.order_by("pk").values_list("pk", "concurrency_limit") if limit}
-        self._free = {pk: limit - taken for (pk, limit), taken in zip(limits.items(), _held(limits, now), strict=True)}
+    def __init__(self, now: datetime | None) -> None:
+        """Without the time, where no workflow was seen to have a limit, there is room for runs of such as have none."""
+        self._free = {} if now is None else _free(now)
 
-    def exclude_full(self, rows: QuerySet[Run]) -> QuerySet[Run]:
+    def exclude_full(self, rows: RunQuerySet) -> RunQuerySet:
         """Without runs of workflows that have no room."""
         open_ones = [pk for pk, free in self._free.items() if free > 0]
         return rows.filter(Q(workflow__concurrency_limit__isnull=True) | Q(workflow__in=open_ones))
@@ -45,6 +40,11 @@ class Room:
         return self._free[workflow] >= 0
 
 
+def rejects(definition: Definition) -> bool:
+    """Whether one run more than the limit is refused, rather than waits in line."""
+    return definition.concurrency is not None and definition.concurrency.on_limit == "reject"
+
+
 def require_room(workflow: Workflow, definition: Definition) -> None:
     """Refuse one more run where the definition says ``reject``; part of the transaction that inserts the run.
 
@@ -52,7 +52,7 @@ def require_room(workflow: Workflow, definition: Definition) -> None:
     `ConcurrencyLimitReached`.
     """
     concurrency = definition.concurrency
-    if concurrency is None or concurrency.on_limit != "reject":
+    if concurrency is None or not rejects(definition):
         return
     Workflow.objects.select_for_update(no_key=True).get(pk=workflow.pk)
     under_way = workflow.runs.expected(timezone.now()).count()
@@ -61,6 +61,17 @@ def require_room(workflow: Workflow, definition: Definition) -> None:
             f"{under_way} of {concurrency.limit} runs of workflow {workflow.workflow_id!r} that its concurrency allows "
             "at once are under way; wait for one to end, cancel one, or let the definition say on_limit: queue"
         )
+
+
+def _free(now: datetime) -> dict[int, int]:
+    due, lost = Run.objects.due(now).order_by(), Run.objects.lease_expired(now)
+    waiting = Q(pk__in=due.values("workflow")) | Q(pk__in=lost.values("workflow"))
+    limited = Workflow.objects.filter(waiting, concurrency_limit__isnull=False)
+    if connection.features.has_select_for_update_skip_locked:
+        # Weaker than what inserting a run of the workflow asks for, so that starting runs waits for no claim.
+        limited = limited.select_for_update(skip_locked=True, no_key=True)
+    limits = {pk: limit for pk, limit in limited.order_by("pk").values_list("pk", "concurrency_limit") if limit}
+    return {pk: limit - taken for (pk, limit), taken in zip(limits.items(), _held(limits, now), strict=True)}
 
 
 def _held(workflows: dict[int, int], now: datetime) -> list[int]:

@@ -6,21 +6,29 @@ killed while it waits for a task leaves the cluster's queue locked).
 """
 
 import contextlib
+import gc
 import logging
 import multiprocessing
 import os
 import signal
 import threading
 import time
+import uuid
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError, connections
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
+from django.db.models import QuerySet
+from django.utils.module_loading import import_string
+from django_q.cluster import Sentinel
+from django_q.conf import Conf
 
 from workflows import dispatch, tasks, template_batches, workers
-from workflows.models import Run, Worker
+from workflows.models import Run, TemplateBatch, Worker
 from workflows.outages import Outage
 from workflows.process_group import die_with_parent, kill_group
+from workflows.questions import NOW, Question
 from workflows.workers import Identity
 
 logger = logging.getLogger(__name__)
@@ -38,6 +46,7 @@ class Cluster:
 
     def __init__(self) -> None:
         connections.close_all()  # a connection must not be shared with the fork
+        _share_what_is_loaded()
         self._process = multiprocessing.get_context("fork").Process(target=_cluster, name="cluster")
         self._process.start()
         self.started = time.monotonic()
@@ -119,38 +128,38 @@ class Pacemaker:
             self._outage.is_over()
 
     def _tick(self) -> None:
-        workers.enter(self._who)
+        if not workers.renew(self._who):
+            workers.enter(self._who)
         workers.expire_dead(self._who.machine)
-        now = workers.database_now()
-        lost = Run.objects.lease_expired(now)
-        if lost.exists():
-            workers.unlock(lost.values_list("worker__machine", "worker__pid").distinct())
+        now, there_are = _LOOK.ask(self._who.id)
+        if there_are["lost"]:
+            workers.unlock(workers.lost(now).values_list("machine", "pid"))
+        if there_are["lost"] or there_are["due"]:
             dispatch.ring()
-        elif Run.objects.due(now).exists():
-            dispatch.ring()
-        template_batches.ring_if_due(now)
-        self._watch_cluster(now)
+        if there_are["batches"]:
+            template_batches.ring_if_due(now)
+        self._watch_cluster(now, waits=there_are["due"] or there_are["batches"])
         self._kill_drained()
         if time.monotonic() - self._swept > SWEEP_EVERY:
             self._swept = time.monotonic()
             tasks.sweep()
 
-    def _watch_cluster(self, now: datetime) -> None:
+    def _watch_cluster(self, now: datetime, *, waits: bool) -> None:
         if not self._cluster.is_alive():
             logger.error("The django-q2 cluster has ended; a fresh one is started.")
-        elif not self._is_stuck(now):
+        elif not self._is_stuck(now, waits=waits):
             return
         else:
             logger.error("The django-q2 cluster takes no tasks though runs are due; a fresh one takes its place.")
         old, self._cluster = self._cluster, Cluster()
         self._drained.append(old)
 
-    def _is_stuck(self, now: datetime) -> bool:
+    def _is_stuck(self, now: datetime, *, waits: bool) -> bool:
         """Runs or batches are due for some seconds, and for some ticks nobody has heard of it, though every tick rings.
 
         A loop that begins and finds nothing that it may claim, since a limit holds it back, has heard.
         """
-        deaf = self._runs_wait(now) or template_batches.unheard(now - STUCK_AFTER)
+        deaf = waits and (self._runs_wait(now) or template_batches.unheard(now - STUCK_AFTER))
         self._stuck_ticks = self._stuck_ticks + 1 if deaf else 0
         return self._stuck_ticks >= STUCK_TICKS and time.monotonic() - self._cluster.started > STARTING
 
@@ -175,6 +184,18 @@ class Pacemaker:
             logger.warning("The database could not be told that this worker stops: %s", error)
 
 
+def _look() -> dict[str, QuerySet[Any]]:
+    """What a tick has to do with: nearly always nothing."""
+    return {
+        "lost": workers.lost(NOW),
+        "due": Run.objects.due(NOW),
+        "batches": TemplateBatch.objects.unfinished(),
+    }
+
+
+_LOOK = Question(_look)
+
+
 def _stop_all(clusters: list[Cluster]) -> None:
     for cluster in clusters:
         cluster.begin_stop()
@@ -197,11 +218,27 @@ def _group_of(pid: int) -> int | None:
 
 
 def _cluster() -> None:
+    """A django-q2 sentinel, which its `Cluster` would start in one more process: each takes memory."""
     os.setpgid(0, 0)
     die_with_parent()
-    os.register_at_fork(after_in_child=die_with_parent)  # django-q2's processes, too
-    from django_q.cluster import Cluster as QCluster
+    stop = multiprocessing.Event()
+    sentinel = Sentinel(stop, multiprocessing.Event(), uuid.uuid4(), start=False)
+    # In a thread, since the interrupted code may hold the lock that this needs.
+    signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=stop.set).start())
+    os.register_at_fork(after_in_child=_begin_as_child)
+    sentinel.start()
 
-    cluster = QCluster()
-    cluster.start()
-    cluster.sentinel.join()
+
+def _begin_as_child() -> None:
+    """In a process of the sentinel, which it ends by SIGTERM."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    die_with_parent()
+
+
+def _share_what_is_loaded() -> None:
+    """Keep it in memory that forks share: each collection of garbage would write to all of it."""
+    # What each process would load by itself.
+    import_string(Conf.BROKER_CLASS)
+    connections[DEFAULT_DB_ALIAS].ops.compiler("SQLCompiler")
+    gc.collect()
+    gc.freeze()

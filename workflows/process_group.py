@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import faulthandler
 import logging
 import os
 import signal
@@ -40,6 +41,7 @@ def end_within(seconds: float, also: Callable[[], None] = lambda: None) -> None:
     def end() -> None:
         time.sleep(seconds)
         logger.error("Stopping took longer than %.1f s: what is left is killed.", seconds)
+        faulthandler.dump_traceback()  # to standard error: what it hung in
         also()
         os._exit(1)
 

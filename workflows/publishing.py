@@ -9,6 +9,8 @@ from workflows.definitions import Definition, FunctionStep, check, checksum, rea
 from workflows.definitions.models import BaseStep
 from workflows.errors import VersionConflict, WorkflowExists, WorkflowNotFound
 from workflows.models import Step, Workflow, WorkflowVersion
+from workflows.models.workflow import known_version
+from workflows.questions import NAME, Selection
 
 # Keys of a step's definition that have a column of their own in the mirror rows; the others stand in `options`.
 STEP_COLUMNS = frozenset({
@@ -19,7 +21,16 @@ STEP_COLUMNS = frozenset({
 
 def current(workflow_id: str) -> Workflow:
     """The workflow of that id that is not archived, with its current version. Raises `WorkflowNotFound`."""
-    return Workflow.objects.named(workflow_id)
+    found: list[Workflow] = _NAMED.rows({NAME: workflow_id})
+    if not found:
+        raise WorkflowNotFound(f"there is no workflow {workflow_id!r}")
+    [workflow] = found
+    assert workflow.current_id is not None
+    workflow.current = known_version(workflow.current_id)
+    return workflow
+
+
+_NAMED = Selection(lambda: Workflow.objects.active().filter(workflow_id=NAME).order_by()[:1])
 
 
 def locked(workflow_id: str) -> Workflow:

@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 from django.db import transaction
 from django.utils import timezone
@@ -20,7 +20,9 @@ from workflows.errors import (
 )
 from workflows.held import load, write
 from workflows.models import Run, RunRequest, StepResult, StreamText, Workflow, WorkflowVersion
+from workflows.models.workflow import known_version
 from workflows.nearest import did_you_mean
+from workflows.questions import KEY, Selection
 from workflows.starting import start as start
 from workflows.states import RETRYABLE, RunStatus, StepStatus
 
@@ -40,6 +42,17 @@ def get(run_id: uuid.UUID | str) -> Run:
     if run is None:
         raise RunNotFound(f"there is no run {str(run_id)!r}")
     return run
+
+
+def newest(workflow: Workflow) -> Run | None:
+    """The workflow's newest run, with its workflow and version."""
+    for run in _NEWEST.rows({KEY: workflow.pk}):
+        run.workflow, run.version = workflow, known_version(run.version_id)
+        return cast(Run, run)
+    return None
+
+
+_NEWEST = Selection(lambda: Run.objects.filter(workflow=KEY).order_by("-id")[:1])
 
 
 def execute(

@@ -13,6 +13,7 @@ from workflows import shares
 from workflows.lease import Lease
 from workflows.ledger import Ledger
 
+SHARED_FOR = 0.05  # seconds that loops keep what they have, while all of them want more
 REFRESH_EVERY = 1.0  # seconds after which a loop looks whether others wait for what it uses
 
 
@@ -26,6 +27,7 @@ class _Line:
     contended: bool = False  # other loops wait for this agent
     settling: bool = False  # what is held may change: nothing is given meanwhile
     settled_at: float = 0.0
+    short: bool = False  # it got less than it wanted then
     changed: bool = False  # somebody left the line, which other loops must hear of
     waiting: "deque[Place]" = field(default_factory=deque)
 
@@ -38,6 +40,11 @@ class _Line:
         """Whether places are to be asked for or given back, or others may have begun to wait."""
         stale = time.monotonic() - self.settled_at > REFRESH_EVERY
         return bool(self.waiting) or self.changed or self.held > self.used or (self.held > 0 and stale)
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether loops have just shared the agent: to ask again for each step would be all that they do."""
+        return time.monotonic() - self.settled_at < SHARED_FOR
 
     def give(self) -> None:
         while self.waiting and self.used < self.held and not self.settling:
@@ -57,9 +64,10 @@ class Place:
 
     async def ask(self) -> bool:
         """Whether it is granted, at once or after asking the other loops' shares. Raises `LeaseLost`."""
-        if self._line is not None and not self.granted.is_set():
+        line = self._line
+        if line is not None and not self.granted.is_set() and not (line.short and line.is_fresh):
             with suppress(DatabaseError):  # `tend` will ask again
-                await self._slots.settle(self._line)
+                await self._slots.settle(line)
         return self.granted.is_set()
 
     def leave(self) -> None:
@@ -71,7 +79,7 @@ class Place:
             line.changed = True
             return
         line.used -= 1
-        if line.contended:
+        if line.contended and not line.is_fresh:
             self._slots.settle_soon(line)
         else:
             line.give()
@@ -118,9 +126,10 @@ class Slots:
         """Share the agent with the other loops. Raises DatabaseError, `LeaseLost`."""
         async with self._asking:
             line.settling, line.changed = True, False
+            wanted = line.wanted
             try:
-                share = await self._ledger.call(shares.settle, self._lease.who, line.agent_id, line.used, line.wanted)
-                line.held, line.contended = share.held, share.contended
+                share = await self._ledger.call(shares.settle, self._lease.who, line.agent_id, line.used, wanted)
+                line.held, line.contended, line.short = share.held, share.contended, share.held < wanted
             finally:
                 line.settling = False
                 line.settled_at = time.monotonic()

@@ -1,6 +1,7 @@
 """How a run begins to be: inserted, queued, and its workers rung."""
 
 import uuid
+from contextlib import nullcontext
 from datetime import datetime
 from typing import Any
 
@@ -8,7 +9,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from workflows import dispatch, limits, transitions
+from workflows import bell, dispatch, limits, transitions
 from workflows.definitions import Definition, Problem
 from workflows.definitions.inputs import accepted_input
 from workflows.errors import InputInvalid
@@ -46,7 +47,8 @@ def start(
     input = accepted_input(version.parsed, input)
     _require_room(version.parsed, input)
     now = timezone.now()
-    with transaction.atomic():
+    rings = wake and not reserved and (run_at is None or run_at <= now)
+    with transaction.atomic() if limits.rejects(version.parsed) else nullcontext():
         limits.require_room(workflow, version.parsed)
         run = Run(
             id=id or new_run_id(),
@@ -67,10 +69,9 @@ def start(
             deadline_at=parent.deadline_at if parent else None,
             profile=parent.profile if parent else profile,
         )
-        run.save(force_insert=True)
-        transitions.record_creation(run)
-        if wake and not reserved and (run_at is None or run_at <= now):
-            dispatch.wake()
+        transitions.create(run, bell.notice() if rings else ())
+        if rings:
+            transaction.on_commit(dispatch.begin_loops)
     return run
 
 

@@ -14,7 +14,7 @@ REQUIRED = {
 }
 
 
-@register()
+@register("queue")
 def safe_queue(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     cluster = settings.Q_CLUSTER
     problems: list[CheckMessage] = [

@@ -28,13 +28,14 @@ logger = logging.getLogger(__name__)
 
 KEEP_WORKERS = timedelta(hours=1)  # for people to see who was there
 KEEP_TEXT = timedelta(seconds=10)
+LINGER = 10.0  # seconds that a loop waits for more, and hears at once that it is there
 LOOP_SECONDS = 600  # after so long a loop claims no more, so that django-q2 can recycle its process
 
 
 def run_loop() -> None:
     """Claim and carry out due runs until none is left. Returns at once if enough loops are at work."""
-    asyncio.run(_loop())
-    connections.close_all()
+    if not _enough_loops():
+        asyncio.run(_loop())
     faults.point("before-acknowledgement")
 
 
@@ -61,7 +62,16 @@ async def _work() -> None:
     asyncio.get_running_loop().add_signal_handler(
         signal.SIGTERM, lambda: stopping.add(asyncio.create_task(engine.finish(settings.GRACE_SECONDS)))
     )
-    await engine.work(LOOP_SECONDS, most=settings.WORKERS)
+    await engine.work(LOOP_SECONDS, most=settings.WORKERS, linger=LINGER)
+
+
+def _enough_loops() -> bool:
+    """Whether a loop need not be begun: asked first, since most bells ring while all of them are at work."""
+    try:
+        return workers.enough(settings.WORKERS)
+    except (OperationalError, InterfaceError):
+        connections.close_all()
+        return False  # it will say so
 
 
 def sweep() -> None:

@@ -14,10 +14,10 @@ from typing import Any
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.utils import timezone
 
-from workflows.models import Worker
+from workflows.models import Run, Worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +61,10 @@ def enter(who: Identity, most: int | None = None) -> bool:
     """Register a worker, or renew it. False, and nothing done, if ``most`` others of its cluster claim already."""
     now = database_now()
     with transaction.atomic():
-        if most is not None and _siblings(who, now).filter(claiming=True).count() >= most:
-            return False
+        if most is not None:
+            _alone_in_cluster()
+            if _siblings(who, now).filter(claiming=True).count() >= most:
+                return False
         Worker.objects.update_or_create(
             pk=who.id,
             defaults={"expires_at": now + _lease(), "claiming": True},
@@ -80,6 +82,11 @@ def enter(who: Identity, most: int | None = None) -> bool:
     return True
 
 
+def enough(most: int) -> bool:
+    """Whether ``most`` loops of this process's cluster claim already."""
+    return _of_cluster(Worker.Kind.WORKER, database_now()).filter(claiming=True).count() >= most
+
+
 def claim_no_more(who: Identity) -> bool:
     """Make room for another loop of the cluster, and end with the last run held; not the only one that claims."""
     others = _siblings(who, database_now()).filter(claiming=True)
@@ -95,6 +102,13 @@ def renew(who: Identity) -> bool:
     """Prolong the lease, unless it has expired: then whatever was held may be held by others."""
     now = database_now()
     return Worker.objects.live(now).filter(pk=who.id).update(expires_at=now + _lease()) == 1
+
+
+def lost(now: datetime) -> QuerySet[Worker]:
+    """Workers whose lease has expired while they held runs."""
+    # A run for each of them, by its index: a join has no plan that is good whatever PostgreSQL knows of the tables.
+    held = Subquery(Run.objects.filter(worker=OuterRef("pk")).order_by().values("pk")[:1])
+    return Worker.objects.filter(expires_at__lte=now).alias(held=held).filter(held__isnull=False)
 
 
 def expire_dead(machine: str) -> int:
@@ -154,10 +168,21 @@ def _alive(pid: int) -> bool:
     return True
 
 
+def _alone_in_cluster() -> None:
+    """Until the transaction ends no other loop of this process's cluster enters: each would not see the other."""
+    if connection.vendor == "postgresql":  # SQLite's transactions have one lock
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [f"{this_machine()}:{os.getppid()}"])
+
+
 def _siblings(who: Identity, now: datetime) -> QuerySet[Worker]:
     """The other loops of a worker's cluster."""
-    live = Worker.objects.live(now).filter(kind=who.kind, machine=who.machine, parent_pid=os.getppid())
-    return live.exclude(pk=who.id)
+    return _of_cluster(who.kind, now).exclude(pk=who.id)
+
+
+def _of_cluster(kind: str, now: datetime) -> QuerySet[Worker]:
+    """The loops of this process's cluster."""
+    return Worker.objects.live(now).filter(kind=kind, machine=this_machine(), parent_pid=os.getppid())
 
 
 def _lease() -> timedelta:

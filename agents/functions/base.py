@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from functools import cache
 from types import MappingProxyType
 from typing import Annotated, Any, Protocol
 
@@ -231,13 +232,21 @@ class Function:
 
     def known_parameters(self) -> set[str]:
         """Every name by which a parameter may be given, aliases included."""
-        return {name for field in self.parameters.model_fields for name in self.spellings(field)}
+        return {name for names in self.spellings().values() for name in names}
 
-    def spellings(self, field: str) -> list[str]:
-        """The names by which the parameter of a model's field may be given, its own first."""
-        given = self.parameters.model_fields[field].validation_alias
+    def spellings(self) -> Mapping[str, Sequence[str]]:
+        """Field of the parameters' model → the names by which it may be given, its own first."""
+        return _spellings(self.parameters)
+
+
+@cache
+def _spellings(model: type[BaseModel]) -> Mapping[str, Sequence[str]]:
+    found = {}
+    for name, info in model.model_fields.items():
+        given = info.validation_alias
         aliases = given.choices if isinstance(given, AliasChoices) else [given]
-        return list(dict.fromkeys([field, *(name for name in aliases if isinstance(name, str))]))
+        found[name] = list(dict.fromkeys([name, *(alias for alias in aliases if isinstance(alias, str))]))
+    return found
 
 
 class Functions(Protocol):

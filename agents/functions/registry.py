@@ -246,11 +246,11 @@ def _load_all() -> None:
 
 def _from_context(function: Function, parameters: Mapping[str, Any], context: Mapping[str, Any]) -> dict[str, Any]:
     borrowed = {}
-    for name, field in function.parameters.model_fields.items():
-        extra = field.json_schema_extra
-        explicit = isinstance(extra, dict) and extra.get("x-explicit")
-        if name in context and not explicit and not any(n in parameters for n in function.spellings(name)):
-            borrowed[name] = context[name]
+    for name, spellings in function.spellings().items():
+        if name in context and not any(spelling in parameters for spelling in spellings):
+            extra = function.parameters.model_fields[name].json_schema_extra
+            if not (isinstance(extra, dict) and extra.get("x-explicit")):
+                borrowed[name] = context[name]
     return borrowed
 
 

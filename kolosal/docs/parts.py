@@ -161,7 +161,7 @@ def _function(function: Function, described: Mapping[str, str]) -> str:
 
 def _parameter(function: Function, name: str, field: Schema, described: Mapping[str, str]) -> list[str]:
     required = function.parameters.model_fields[name].is_required()
-    spellings = function.spellings(name)
+    spellings = function.spellings()[name]
     also = f" Also: {', '.join(map(code, spellings[1:]))}." if len(spellings) > 1 else ""
     meaning = field.get("description") or described.get(name, "")
     borrowed = "" if field.get("x-explicit") else "yes"

@@ -11,11 +11,11 @@ from django.utils import timezone
 
 from agents.sync import sync
 from workflows import publishing, runs, transitions
-from workflows.changes import Encoded
 from workflows.definitions import check, read_object
 from workflows.held import HeldRun, write
 from workflows.models import Run, Worker, Workflow
 from workflows.outcomes import ErrorRecord, Failed, Footprint, RetryAt, Succeeded
+from workflows.statements import Encoded
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'${1}"
 

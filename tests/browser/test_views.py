@@ -240,6 +240,28 @@ def test_two_hundred_steps_are_drawn_chosen_and_edited(site: Site, visit: OpenPa
     expect(editor.panel.locator(".k-outline li button").nth(150)).to_have_text("renamed")
 
 
+def test_the_drawing_is_zoomed_and_comes_back(site: Site, visit: OpenPage) -> None:
+    site.store(*(echo(f"s{number}") for number in range(5)), workflow_id="zoomed")
+    page = visit().go(path_of_workflow(site, "zoomed"))
+    EditorPage(page).open("Designer")
+    box = page.locator(".k-designer [data-step-id]").first
+
+    def width() -> float:
+        page.wait_for_timeout(500)  # the drawing glides to its new size
+        found = box.bounding_box()
+        assert found
+        return float(found["width"])
+
+    usual = width()
+    page.get_by_title("Zoom out").click()
+    smaller = width()
+    page.get_by_title("Zoom in").click()
+    page.get_by_title("Zoom in").click()
+    assert smaller < usual <= width()
+    page.get_by_title("Reset view").click()
+    assert width() == pytest.approx(usual, rel=0.05)
+
+
 def test_what_is_vendored_is_small_and_loads_only_in_the_editor(site: Site, visit: OpenPage) -> None:
     files = [path for path in (ROOT / "static" / "vendor").iterdir() if path.suffix in {".js", ".css"}]
     assert sum(len(gzip.compress(path.read_bytes())) for path in files) < LARGEST_VENDORED

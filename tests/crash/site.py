@@ -22,7 +22,8 @@ from tests.crash import effects
 from tests.crash.counting_server import CountingServer
 from tests.crash.services import PostgreSQL, Redis, mount_small
 from tests.factories import make_agent
-from workflows.models.workflow import parsed_version
+from workflows.models.workflow import known_version, parsed_version
+from workflows.statements import on_postgresql
 
 TEMPLATE = "kolosal_template"  # a migrated database, or file, that those of sites are copied from
 FUNCTIONS = "tests.scripted,tests.crash.effects,tests.crash.names"
@@ -140,20 +141,20 @@ def pointed_at(described: dict[str, Any]) -> Iterator[None]:
     connection.close()
     del connections["default"]
     handler.settings["default"] = handler.configure_settings({"default": described})["default"]
-    _forget_rows()
+    _forget()
     try:
         yield
     finally:
         connection.close()
         del connections["default"]
         handler.settings["default"] = before
-        _forget_rows()
+        _forget()
 
 
 @contextmanager
 def _ringing(broker_url: str) -> Iterator[None]:
     before = (Conf.REDIS, Conf.ORM, Conf.BROKER_CLASS)
-    own = (broker_url, None, None) if broker_url else ({}, "default", "workflows.broker.DatabaseBroker")
+    own = (broker_url, None, None) if broker_url else ({}, "default", "workflows.brokers.database.DatabaseBroker")
     Conf.REDIS, Conf.ORM, Conf.BROKER_CLASS = own
     try:
         yield
@@ -161,8 +162,11 @@ def _ringing(broker_url: str) -> Iterator[None]:
         Conf.REDIS, Conf.ORM, Conf.BROKER_CLASS = before
 
 
-def _forget_rows() -> None:
+def _forget() -> None:
+    """What was known of the database before, and which kind it is."""
+    on_postgresql.cache_clear()
     catalog.forget()
+    known_version.cache_clear()
     parsed_version.cache_clear()
 
 

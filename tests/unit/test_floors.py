@@ -66,6 +66,9 @@ FLOORS: dict[int, list[str]] = {
         "workflows/append_only.py",
         "workflows/audit.py",
         "workflows/held.py",
+        "workflows/statements.py",
+        "workflows/questions.py",
+        "workflows/bell.py",
         "workflows/changes.py",
         "workflows/scope.py",
         "workflows/generated.py",
@@ -142,7 +145,7 @@ FLOORS: dict[int, list[str]] = {
     ],
     8: [
         "workflows/builder.py",
-        "workflows/broker.py",
+        "workflows/brokers/*",
         "workflows/tasks.py",
         "workflows/pacemaker.py",
         "workflows/system_checks.py",

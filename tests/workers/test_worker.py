@@ -101,7 +101,7 @@ def test_a_killed_worker_takes_all_its_processes_along_and_another_goes_on(start
     worker = start_worker()
     run = start(step("a", "measure", {"seconds": 60}, timeout_seconds=120))
     wait_for(lambda: run.steps.filter(status="running").exists())
-    wait_for(lambda: len(descendants(worker.pid)) >= 8)  # cluster, sentinel, workers, …, fork server, helper
+    wait_for(lambda: len(descendants(worker.pid)) >= 7)  # sentinel, workers, …, fork server, helper
     family = descendants(worker.pid)
     worker.kill()
     wait_for(lambda: not alive(family), 5)
@@ -109,6 +109,18 @@ def test_a_killed_worker_takes_all_its_processes_along_and_another_goes_on(start
     wait_for(lambda: Event.objects.filter(run=run, type="run_taken_over").exists(), 8)
     runs.cancel(run.pk, actor="tester")
     wait_for(lambda: ended(run))
+
+
+def test_a_process_of_the_cluster_that_is_terminated_takes_no_other_along(start_worker: Start) -> None:
+    """django-q2's sentinel does so to a worker that is at a task for too long."""
+    worker = start_worker()
+    wait_for(lambda: len(descendants(worker.pid)) >= 6)  # sentinel, three workers, pusher, monitor
+    family = descendants(worker.pid)
+    [sentinel] = {pid for pid in family if descendants(pid)}
+    for pid in family - {sentinel}:
+        os.kill(pid, signal.SIGTERM)
+    wait_for(lambda: not alive(family - {sentinel}))
+    wait_for(lambda: len(descendants(sentinel)) >= 5)  # others in their place
 
 
 def test_a_stopped_worker_gives_its_runs_back_and_leaves_nothing_behind(start_worker: Start) -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,19 @@ from agents.artifacts import Artifact as Made
 from tests.engines import in_engine
 from tests.factories import make_definition, make_workflow, results, run_to_end, step
 from tests.workflows.lives import Life, live
-from workflows import changes, claims, held, inprocess, invariants, retention, runs, transitions, verification, workers
+from workflows import (
+    changes,
+    claims,
+    held,
+    inprocess,
+    invariants,
+    retention,
+    runs,
+    statements,
+    transitions,
+    verification,
+    workers,
+)
 from workflows.errors import LeaseLost
 from workflows.models import Artifact, Event, Run
 from workflows.outcomes import Footprint, Succeeded
@@ -114,7 +127,7 @@ def test_secrets_are_masked_in_text(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_step_without_artifacts_costs_no_statement_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    def statements(*files: dict[str, Any]) -> int:
+    def written(*files: dict[str, Any]) -> int:
         run = runs.start(
             make_workflow(step("a"), workflow_id=f"w{len(files)}"), {}, trigger="api", actor="t", wake=False
         )
@@ -126,19 +139,19 @@ def test_a_step_without_artifacts_costs_no_statement_more(monkeypatch: pytest.Mo
         transitions.complete_step(claimed.held, "a", Succeeded({}, "{}", {}, Footprint(artifacts=made)))
         executed: list[str] = []
         with monkeypatch.context() as watched:
-            execute = changes._execute
+            execute = statements.execute
 
-            def noted(sql: str, values: list[Any]) -> Any:
+            def noted(sql: str, values: Sequence[Any] = ()) -> Any:
                 executed.append(f"{sql} {values}")
                 return execute(sql, values)
 
-            watched.setattr(changes, "_execute", noted)
+            watched.setattr(changes, "execute", noted)
             held.write(claimed.held)
         assert executed
         return sum("artifact" in statement for statement in executed)
 
-    assert statements() == 0
-    assert statements(CSV) == 3  # its row, the run's counters, and the event that tells of it
+    assert written() == 0
+    assert written(CSV) == 3  # its row, the run's counters, and the event that tells of it
 
 
 def test_those_of_a_worker_that_lost_its_lease_are_not_kept() -> None:

@@ -22,6 +22,7 @@ from workflows.control import Control
 from workflows.engine import Engine
 from workflows.errors import LeaseLost, RunStateConflict
 from workflows.held import HeldRun
+from workflows.ledger import Written
 from workflows.models import Event, Run, RunRequest, StepResult
 from workflows.recall import recalled
 from workflows.results import context_at
@@ -283,13 +284,13 @@ def test_a_write_that_failed_after_its_branch_was_cancelled_is_missed_by_nobody(
 
     async def script() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda loop, context: missed.append(context["message"]))
-        written = [asyncio.get_running_loop().create_future()]
+        written = [Written()]
         ledger = SimpleNamespace(submit=lambda change: written[0])
         branch = asyncio.create_task(Control(held, ledger).commit())  # type: ignore[arg-type]
         await asyncio.sleep(0)
         branch.cancel()
         await asyncio.gather(branch, return_exceptions=True)
-        written.pop().set_exception(LeaseLost("another has it"))
+        written.pop().settle(None, LeaseLost("another has it"))
         del branch, ledger
         await asyncio.sleep(0)
         gc.collect()

@@ -9,7 +9,7 @@ from tests.factories import make_definition, make_workflow, results, run_to_end,
 from tests.tampering import unguarded
 from workflows import audit, claims, publishing, runs, workers
 from workflows.models import Event, Run, StreamText, WorkflowVersion
-from workflows.models.workflow import parsed_version
+from workflows.models.workflow import known_version, parsed_version
 from workflows.results import context_at, result_body
 from workflows.workers import Identity
 
@@ -226,6 +226,7 @@ def test_a_version_that_this_release_cannot_read_fails_its_run_alone() -> None:
     workflow = make_workflow(step("a"))
     run = runs.start(workflow, {}, trigger="api", actor="tester", wake=False)
     WorkflowVersion.objects.filter(pk=run.version_id).update(definition={"workflow_id": "sample", "novelty": 1})
+    known_version.cache_clear()
     parsed_version.cache_clear()
     fine = publishing.create(make_definition(workflow_id="fine"), actor="tester")
     other = runs.start(fine, {}, trigger="api", actor="tester", wake=False)

@@ -1,14 +1,19 @@
 """Plain functions run in processes that can be killed for certain; nothing is left of them afterwards."""
 
+import asyncio
 import os
 import socket
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.environment import MARK
 from tests.factories import results, run_to_end, step
+from tests.workers.conftest import wait_for
+from workflows import helper_processes
+from workflows.helper_processes import HelperPool
 
 
 def children() -> set[int]:
@@ -42,7 +47,7 @@ def _fork_server() -> int | None:
 def nothing_left_behind():
     threads, processes = threading.active_count(), children()
     yield
-    assert threading.active_count() == threads
+    wait_for(lambda: threading.active_count() == threads)
     assert children() <= processes
 
 
@@ -96,3 +101,30 @@ def test_an_expression_that_takes_too_long_is_stopped_and_others_are_not() -> No
     row = run.steps.get()
     assert (row.status, row.error_code) == ("failed", "ExpressionError")
     assert "0.25 s" in row.error_message
+
+
+def test_nobody_waits_for_a_helper_that_still_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine the fork server needs seconds for its first one, longer than a stop may take."""
+    started, may_be_ready = threading.Event(), threading.Event()
+    ready = helper_processes._Helper._wait_until_ready
+
+    def wait_long(helper: Any) -> None:
+        started.set()
+        may_be_ready.wait()
+        ready(helper)
+
+    monkeypatch.setattr(helper_processes._Helper, "_wait_until_ready", wait_long)
+
+    async def main() -> None:
+        pool = HelperPool(1)
+        asking = asyncio.create_task(pool.ask({"kind": "evaluate", "expression": "1", "scope": {}}, timeout=30))
+        await asyncio.to_thread(started.wait)
+        asking.cancel()
+        await asyncio.wait([asking])
+        await pool.close()
+        assert not may_be_ready.is_set()
+        assert children()
+        may_be_ready.set()
+
+    asyncio.run(main())
+    wait_for(lambda: not children())

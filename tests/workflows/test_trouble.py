@@ -4,13 +4,16 @@ import asyncio
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from django.conf import settings
-from django.db import OperationalError
+from django.db import OperationalError, transaction
 from django.utils import timezone
 
 from agents.functions import registry
@@ -21,6 +24,7 @@ from workflows import calling, changes, claims, requests, runs, workers
 from workflows.engine import Engine
 from workflows.errors import LeaseLost
 from workflows.helper_processes import HelperPool
+from workflows.lease import MARGIN
 from workflows.models import Event, Run, RunRequest, StepResult, Worker
 from workflows.workers import Identity
 
@@ -93,6 +97,53 @@ def test_a_loop_whose_lease_is_over_by_the_databases_clock_claims_nothing_of_its
     run.refresh_from_db()
     assert run.status == "completed"
     assert Event.objects.filter(run=run, type="run_taken_over").count() == 1
+
+
+def test_a_renewal_that_is_answered_too_late_does_not_revive_what_was_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the run would stay held under a lease that is renewed for ever, and nobody would work on it."""
+    monkeypatch.setattr(settings, "LEASE_SECONDS", MARGIN + 3)
+    original, late = workers.renew, threading.Event()
+
+    def renew(who: Identity) -> bool:
+        held = StepResult.objects.filter(run=first, status="running").exists()
+        if held and not late.is_set():
+            late.set()
+            time.sleep(2.3)  # past the lease by the loop's own clock, not by the database's
+        return original(who)
+
+    first = start(step("a", "nap", {"seconds": 3.0}))
+    other = make_workflow(step("a", "nap", {"seconds": 30.0}), workflow_id="other")
+    second = runs.start(other, {}, trigger="api", actor="tester", wake=False)
+    monkeypatch.setattr(workers, "renew", renew)
+
+    async def script(engine: Engine) -> None:
+        await engine.take([first.pk])
+        await asyncio.to_thread(late.wait, 10)
+        await engine.take([second.pk])  # whose lease is renewed as long as it is under way
+        await until(ended(first), 20)
+        assert not await asyncio.to_thread(and_close, ended(second))
+
+    in_engine(script)
+    first.refresh_from_db()
+    assert first.status == "completed"
+    assert Event.objects.filter(run=first, type="run_taken_over").count() == 1
+
+
+def test_of_loops_that_enter_at_once_no_more_than_the_most_do() -> None:
+    entered = threading.Event()
+
+    def first() -> bool:
+        with transaction.atomic():
+            done = workers.enter(Identity.new("worker"), 1)
+            entered.set()
+            time.sleep(0.3)
+            return done
+
+    with ThreadPoolExecutor() as pool:
+        one = pool.submit(and_close, first)
+        entered.wait(10)
+        assert not workers.enter(Identity.new("worker"), 1)
+        assert one.result()
 
 
 def test_an_expired_worker_can_claim_nothing() -> None:

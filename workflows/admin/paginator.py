@@ -1,13 +1,11 @@
 """Pages of lists that grow without end: few of them at a time, and a count that is an estimate where it is large."""
 
-import json
-from typing import Any
-
 from django.contrib.admin.views.main import PAGE_VAR
 from django.core.paginator import Paginator
-from django.db import connection
 from django.utils.functional import cached_property
 from unfold.views import ChangeList
+
+from workflows.models.bounded_count import bounded_count
 
 PAGES = 100
 """So many are counted and numbered. Deeper ones would cost what they skip: an address leads on from the last row."""
@@ -19,40 +17,27 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]
     template_name = "admin/pages.html"
 
     @cached_property
-    def numbered(self) -> int:
-        """Rows of the numbered pages, and one more if there are others."""
-        number: int = self._rows[: PAGES * self.per_page + 1].count()
-        return number
+    def _counted(self) -> tuple[int, bool]:
+        return bounded_count(self.object_list, PAGES * self.per_page)  # type: ignore[arg-type]
 
     @property
     def goes_on(self) -> bool:
         """Whether there are rows beyond the last numbered page."""
-        return self.numbered > PAGES * self.per_page
+        return self.count > PAGES * self.per_page
 
     @cached_property
     def count(self) -> int:
-        """Exact on the numbered pages. Beyond, on PostgreSQL, what the planner expects; on SQLite all are counted."""
-        if not self.goes_on:
-            return self.numbered
-        if connection.vendor != "postgresql":
-            return super().count
-        plan = json.loads(self._rows.explain(format="json"))[0]["Plan"]
-        return max(self.numbered, int(plan["Plan Rows"]))
+        """Exact on the numbered pages; see `bounded_count`."""
+        return self._counted[0]
 
     @property
     def told(self) -> str:
         """The count in words."""
-        is_estimate = self.goes_on and connection.vendor == "postgresql"
-        return f"about {self.count:,}" if is_estimate else f"{self.count:,}"
+        return f"{self.count:,}" if self._counted[1] else f"about {self.count:,}"
 
     @cached_property
     def num_pages(self) -> int:
-        return min(PAGES, max(1, -(-self.numbered // self.per_page)))
-
-    @property
-    def _rows(self) -> Any:
-        rows: Any = self.object_list
-        return rows.order_by().values("pk")
+        return min(PAGES, max(1, -(-self.count // self.per_page)))
 
 
 class BoundedList(ChangeList):  # type: ignore[misc]

@@ -1,7 +1,7 @@
 """Running a workflow, and asking for its newest run: status, result, cancel; and what all its runs have used."""
 
 import uuid
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any, ClassVar
 
@@ -89,14 +89,14 @@ class Executions(Endpoint):
     def status(self, request: Request, workflow_id: str) -> Response:
         """How far the newest run is, or the one that `execution_id` names."""
         workflow = publishing.current(workflow_id)
-        return Response(workflow_status(workflow, self._run_of(workflow, workflow.runs.all())))
+        return Response(workflow_status(workflow, self._run_of(workflow, lambda: runs.newest(workflow))))
 
     @extend_schema(parameters=[ExecutionQuery], responses=RunResult)
     @action(detail=True)
     def result(self, request: Request, workflow_id: str) -> Response:
         """The result of the newest run that has ended, or of the one that `execution_id` names."""
         workflow = publishing.current(workflow_id)
-        run = self._run_of(workflow, workflow.runs.ended())
+        run = self._run_of(workflow, lambda: _newest(workflow.runs.ended()))
         if run is None:
             raise NoResult(f"no run of workflow {workflow_id!r} has ended")
         if not run.has_ended:
@@ -108,7 +108,7 @@ class Executions(Endpoint):
     def cancel(self, request: Request, workflow_id: str) -> Response:
         """Cancel the newest run that has not ended, or the one that `execution_id` names."""
         workflow = publishing.current(workflow_id)
-        run = self._run_of(workflow, workflow.runs.active())
+        run = self._run_of(workflow, lambda: _newest(workflow.runs.active()))
         return Response(cancelled_body(workflow_id, run, self.actor))
 
     @extend_schema(parameters=[UsageQuery], responses=WorkflowUsage)
@@ -129,15 +129,19 @@ class Executions(Endpoint):
             return accepted(run, f"the run is {run.status}; follow it there")
         return Response(result_body(run))
 
-    def _run_of(self, workflow: Workflow, candidates: RunQuerySet) -> Run | None:
-        """The run that the query names, else the newest candidate. Raises `RunNotFound`."""
+    def _run_of(self, workflow: Workflow, otherwise: Callable[[], Run | None]) -> Run | None:
+        """The run that the query names. Raises `RunNotFound`."""
         named: uuid.UUID | None = self.query(ExecutionQuery).get("execution_id")
         if named is None:
-            return candidates.select_related("workflow", "version").order_by("-id").first()
+            return otherwise()
         run = runs.get(named)
         if run.workflow_id != workflow.pk:
             raise RunNotFound(f"workflow {workflow.workflow_id!r} has no run {str(named)!r}")
         return run
+
+
+def _newest(candidates: RunQuerySet) -> Run | None:
+    return candidates.select_related("workflow", "version").order_by("-id").first()
 
 
 def cancelled_body(workflow_id: str, run: Run | None, actor: str) -> dict[str, Any]:

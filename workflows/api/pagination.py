@@ -10,6 +10,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from workflows.models.bounded_count import bounded_count
+
+COUNTED = 10_000
+"""A longer list is estimated: to count it would cost ever more."""
+
 
 class Listing(Response):
     """A list, whole or one page of it. ``count`` is the size of the whole."""
@@ -61,7 +66,7 @@ class Cursors(_Listed, CursorPagination):
     read_position: ClassVar[Callable[[str], Any]] = uuid.UUID
 
     def paginate_queryset(self, queryset: Any, request: Request, view: APIView | None = None) -> list[Any] | None:
-        self.count = queryset.count()
+        self.count, _ = bounded_count(queryset, COUNTED)
         return super().paginate_queryset(queryset, request, view)
 
     def decode_cursor(self, request: Request) -> Any:

@@ -11,12 +11,11 @@ from functools import cache
 from itertools import islice
 from typing import Any
 
-import cel
-
 from workflows.definitions.defaults import EndlessDefaults, filled
 from workflows.definitions.formats import format_fault
 from workflows.definitions.plainness import excess
 from workflows.definitions.problems import Path
+from workflows.expressions.library import cel
 
 MAX_FAULTS = 20
 

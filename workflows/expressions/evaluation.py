@@ -7,11 +7,10 @@ from collections.abc import Collection, Mapping
 from functools import cached_property, lru_cache
 from typing import Any
 
-import cel
-
 from workflows.errors import ExpressionError, SecretNotFound
 from workflows.expressions import faults, reach
 from workflows.expressions.functions import FUNCTIONS, NATIVE, kind
+from workflows.expressions.library import cel
 from workflows.expressions.results import NotJson, copied, plain
 from workflows.expressions.source import MACROS, Reference, closing_brace, read
 from workflows.nearest import did_you_mean

@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from cel.stdlib import bool_
-
+from workflows.expressions.library import cel
 from workflows.expressions.results import plain
 
 MAX_TEXT = 4 * 1024 * 1024
@@ -132,7 +131,7 @@ def as_text(value: Any) -> str:
 
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "bool": bool_,
+    "bool": cel.stdlib.bool_,
     "get": get,
     "join": join,
     "json": to_json,

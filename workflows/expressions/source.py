@@ -12,9 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import cel
-
 from workflows.expressions.functions import segments
+from workflows.expressions.library import cel
 
 LITERALS = frozenset({"true", "false", "null", "in"})
 """Literals, and the operator `in`: a bracket after them belongs to no call."""

@@ -5,10 +5,10 @@ from django.db import models
 from workflows.models.fields import JSONText
 from workflows.models.run import Run
 
-MACHINES = ["worker:", "web:"]
+MACHINES = ["worker:", "web:", "local:"]
 """How the names of engines begin, which write most events."""
 
-BY_PEOPLE = ~models.Q(actor__startswith=MACHINES[0]) & ~models.Q(actor__startswith=MACHINES[1])
+BY_PEOPLE = models.Q(*(~models.Q(actor__startswith=machine) for machine in MACHINES))
 FREQUENT = ["step_start", "step_complete"]
 CANCELLATION = models.Q(type="workflow_complete", data__contains='"status":"cancelled"')
 """Who cancelled what: nothing else in this event's data can look like that, as quotation marks are escaped."""
@@ -17,7 +17,7 @@ CANCELLATION = models.Q(type="workflow_complete", data__contains='"status":"canc
 class Event(models.Model):
     """One fact, appended and never changed. ``seq`` counts from 1 in its chain, without gap."""
 
-    run = models.ForeignKey(Run, null=True, on_delete=models.CASCADE, related_name="events")
+    run = models.ForeignKey(Run, null=True, on_delete=models.CASCADE, related_name="events", db_index=False)
     seq = models.PositiveIntegerField()
     type = models.CharField(max_length=50)
     at = models.DateTimeField()

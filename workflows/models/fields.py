@@ -1,14 +1,13 @@
 """The column type of JSON values."""
 
 import json
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from django.db import models
 
-
-def dumps(value: Any) -> str:
-    """Compact JSON text. Raises ValueError for NaN and Infinity, TypeError for what JSON has no form for."""
-    return json.dumps(value, separators=(",", ":"), allow_nan=False)
+dumps: Callable[[Any], str] = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+"""Compact JSON text. Raises ValueError for NaN and Infinity, TypeError for what JSON has no form for."""
 
 
 class JSONText(models.TextField):  # type: ignore[type-arg]  # generic for type checkers only

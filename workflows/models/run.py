@@ -19,6 +19,8 @@ from workflows.states import RUN_ACTIVE, RUN_ENDED, RunStatus, StepStatus
 USED_A_MODEL = Q(input_tokens__gt=0) | Q(output_tokens__gt=0) | Q(cost__gt=0)
 """Step results on the way to which a model was asked."""
 
+AWAITS_A_HOLDER = Q(worker__isnull=True, due_at__isnull=False)
+
 HAS_FAILED = Q(status__in=[RunStatus.FAILED, RunStatus.TIMED_OUT])
 
 
@@ -64,8 +66,9 @@ class Run(models.Model):
     """One execution of a workflow version. Until it has ended, it has a live holder, a ``due_at`` or a named wait."""
 
     id = models.UUIDField(primary_key=True, default=new_run_id, editable=False)
-    workflow = models.ForeignKey(Workflow, on_delete=models.PROTECT, related_name="runs")
-    version = models.ForeignKey(WorkflowVersion, on_delete=models.PROTECT, related_name="runs")
+    # Every index of its own costs each run; those of Meta serve these keys too, or only rows that have one.
+    workflow = models.ForeignKey(Workflow, on_delete=models.PROTECT, related_name="runs", db_index=False)
+    version = models.ForeignKey(WorkflowVersion, on_delete=models.PROTECT, related_name="runs", db_index=False)
     status = models.CharField(max_length=12, choices=RunStatus.choices, default=RunStatus.QUEUED)
     trigger = models.CharField(max_length=20, default="api")
     actor = models.CharField(max_length=200, default="")
@@ -74,7 +77,7 @@ class Run(models.Model):
     input = JSONText(default=dict)
 
     # Lease: who holds the run; every write is conditional on the epoch, which each claim raises.
-    worker = models.ForeignKey(Worker, null=True, on_delete=models.SET_NULL, related_name="runs")
+    worker = models.ForeignKey(Worker, null=True, on_delete=models.SET_NULL, related_name="runs", db_index=False)
     epoch = models.PositiveIntegerField(default=0)
     recoveries = models.PositiveIntegerField(default=0)  # workers lost in a row, without a step completed between
     # When a run without holder is to be claimed: for queued runs since when, for waiting ones the end of the wait.
@@ -87,9 +90,9 @@ class Run(models.Model):
     paused_at = models.DateTimeField(
         null=True
     )  # since when no time counts: paused, or it waits for people or events only
-    rerun_of = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="reruns")
+    rerun_of = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="reruns", db_index=False)
     # A child: the run whose step `parent_path` waits for this one, and how many runs stand above it.
-    parent = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="children")
+    parent = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="children", db_index=False)
     parent_path = models.CharField(max_length=500, blank=True, db_default="", default="")
     depth = models.PositiveSmallIntegerField(db_default=0, default=0)
 
@@ -123,7 +126,11 @@ class Run(models.Model):
     class Meta:
         ordering = ["-id"]
         indexes = [
-            models.Index("priority", "due_at", name="run_due", condition=Q(worker__isnull=True, due_at__isnull=False)),
+            models.Index(fields=["due_at"], name="run_due", condition=AWAITS_A_HOLDER),
+            models.Index(fields=["-priority", "due_at", "id"], name="run_in_line", condition=AWAITS_A_HOLDER),
+            models.Index(fields=["worker"], name="run_held", condition=Q(worker__isnull=False)),
+            models.Index(fields=["rerun_of"], name="run_again", condition=Q(rerun_of__isnull=False)),
+            models.Index(fields=["parent"], name="run_child", condition=Q(parent__isnull=False)),
             models.Index(fields=["workflow", "-id"], name="run_of_workflow"),
             models.Index(fields=["status", "-id"], name="run_by_status"),
             models.Index(fields=["actor", "-id"], name="run_of_person"),

@@ -50,6 +50,11 @@ class Workflow(models.Model):
                 fields=["workflow_id"], condition=Q(archived_at__isnull=True), name="workflow_id_unique"
             )
         ]
+        indexes = [
+            models.Index(
+                fields=["concurrency_limit"], name="workflow_limited", condition=Q(concurrency_limit__isnull=False)
+            )
+        ]
 
     def __str__(self) -> str:
         return self.workflow_id
@@ -133,6 +138,12 @@ class Step(models.Model):
 
     def __str__(self) -> str:
         return self.step_id
+
+
+@lru_cache(maxsize=1024)
+def known_version(version_id: int) -> WorkflowVersion:
+    """A version without its definition. It never changes, so it can be kept for as long as the process lives."""
+    return WorkflowVersion.objects.defer("definition", "source").get(pk=version_id)
 
 
 @lru_cache(maxsize=1024)

@@ -17,4 +17,6 @@ def event(run: HeldRun, type: str, path: str = "", by: str = "", **data: Any) ->
 
 
 def count(run: HeldRun) -> None:
-    run.open().run |= run.counts
+    """Those counters that have moved."""
+    run.open().run |= dict(run.counts.items() - run.counted.items())
+    run.counted = dict(run.counts)

@@ -8,11 +8,13 @@ from typing import Any
 from django.utils import timezone
 from structlog.contextvars import get_contextvars
 
+from workflows import changes
 from workflows.definitions.models import CONTAINERS
 from workflows.errors import IllegalTransition
-from workflows.held import HeldRun, write
+from workflows.held import HeldRun
 from workflows.models import Run, StepResult
 from workflows.outcomes import ErrorRecord
+from workflows.statements import Statement
 from workflows.states import AWAITED, RUN_TRANSITIONS, STEP_FAILED, RunStatus, StepStatus
 from workflows.transitions.recording import event
 from workflows.transitions.steps import end_steps, interrupt_steps
@@ -28,8 +30,8 @@ REOPENED: dict[str, Any] = {
 """Columns of a block that goes on after its run had ended."""
 
 
-def record_creation(run: Run) -> None:
-    """Write the first event of a run that was just inserted."""
+def create(run: Run, also: Sequence[Statement] = ()) -> None:
+    """Insert a run with its first event, and carry out ``also`` with that."""
     held = HeldRun.of(run, run.actor)
     origin = {"rerun_of": str(run.rerun_of_id)} if run.rerun_of_id else {}
     if run.parent_id:
@@ -39,8 +41,8 @@ def record_creation(run: Run) -> None:
     if run.due_at is not None and run.due_at > run.created_at:
         origin |= {"run_at": run.due_at.isoformat()}
     event(held, "run_created", trigger=run.trigger, version=run.version.number, priority=run.priority, **origin)
-    write(held)
     run.event_seq, run.event_head = held.seq, held.head
+    changes.create(run, held.open().events[0], also)
 
 
 def claim(run: HeldRun, worker_id: uuid.UUID, now: datetime, max_seconds: float) -> None:

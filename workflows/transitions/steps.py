@@ -7,11 +7,11 @@ from typing import Any
 from django.utils import timezone
 
 from agents.artifacts import Artifact
-from workflows.changes import Encoded
 from workflows.definitions.models import CONTAINERS
 from workflows.errors import IllegalTransition
 from workflows.held import HeldRun, HeldStep
 from workflows.outcomes import ErrorRecord, Failed, Footprint, RetryAt, Skipped, Succeeded, Usage
+from workflows.statements import Encoded
 from workflows.states import STEP_ENDED, STEP_FAILED, STEP_TRANSITIONS, StepStatus
 from workflows.transitions.recording import count, event
 

@@ -12,6 +12,7 @@ from workflows.process_group import end_within
 
 class Command(BaseCommand):
     help = "Carry out runs: a django-q2 cluster, and the pacemaker that keeps runs moving. Ends on SIGTERM or Ctrl-C."
+    requires_system_checks = ["queue"]  # all others would load the web server's pages
 
     def handle(self, *args: Any, **options: Any) -> None:
         pacemaker = Pacemaker()
