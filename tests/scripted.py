@@ -18,6 +18,7 @@ NAMES = [
     "flaky",
     "spin",
     "hang",
+    "dictated",
     "die",
     "speak",
     "nap",
@@ -121,6 +122,23 @@ async def speak(call: Call, parameters: Speak) -> dict[str, Any]:
         call.emit(word)
         await asyncio.sleep(parameters.pause)
     return {"text": "".join(parameters.words)}
+
+
+class Dictated(Parameters):
+    file: str
+
+
+@function("dictated")
+async def dictated(call: Call, parameters: Dictated) -> dict[str, Any]:
+    """Stream the lines of a file as somebody writes them, until a lone full stop."""
+    said: list[str] = []
+    while True:
+        for line in Path(parameters.file).read_text().splitlines()[len(said) :]:
+            if line == ".":
+                return {"text": "".join(said)}
+            call.emit(line)
+            said.append(line)
+        await asyncio.sleep(0.01)
 
 
 class Nap(Parameters):

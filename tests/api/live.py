@@ -3,7 +3,6 @@
 import json
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -52,11 +51,10 @@ def _wait_for(port: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One event of a stream, and when it arrived (monotonic seconds)."""
+    """One event of a stream."""
 
     id: str
     body: dict[str, Any]
-    at: float
 
     @property
     def type(self) -> str:
@@ -70,7 +68,7 @@ def told(response: requests.Response) -> Iterator[Told]:
         if line.startswith(b"id: "):
             name = line[4:].decode()
         elif line.startswith(b"data: "):
-            yield Told(name, json.loads(line[6:]), time.monotonic())
+            yield Told(name, json.loads(line[6:]))
 
 
 def text_of(items: list[Told], step_id: str) -> str:

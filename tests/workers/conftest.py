@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.db import connection
+from django_q.brokers import get_broker
 
 from agents import catalog
 from tests.factories import make_agent
@@ -24,6 +25,12 @@ START_SECONDS = 20.0
 def agent(transactional_db: None) -> None:
     make_agent()
     catalog.forget()
+
+
+@pytest.fixture(autouse=True)
+def no_message_waits() -> None:
+    """Redis keeps what earlier tests rang: a loop that hears it begins where a test expects none."""
+    get_broker().purge_queue()
 
 
 @pytest.fixture
