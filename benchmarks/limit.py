@@ -1,4 +1,4 @@
-"""The limit that figures are compared with: a fixed piece of work in Python, and three committed INSERTs."""
+"""The limit that figures are compared with: a fixed piece of work in Python and, of what writes, three INSERTs."""
 
 import hashlib
 import json
@@ -39,11 +39,16 @@ def limit_ms() -> float:
     return statistics.median(work_ms() + insert_ms() + insert_ms() + insert_ms() for _ in range(60))
 
 
-def beside_limit(take: Callable[[], float], times: int) -> Beside:
+def reading_limit_ms() -> float:
+    """The same of what only reads: the work alone."""
+    return statistics.median(work_ms() for _ in range(100))
+
+
+def beside_limit(take: Callable[[], float], times: int, limit: Callable[[], float] = limit_ms) -> Beside:
     """What ``take`` gives, so many times, each with the limit before and after it."""
-    found, before = [], limit_ms()
+    found, before = [], limit()
     for _ in range(times):
-        value, after = take(), limit_ms()
+        value, after = take(), limit()
         found.append((value, (before + after) / 2))
         before = after
     return found

@@ -90,7 +90,7 @@ def _cold(workflow: Workflow, times: int) -> float:
 def _many(pid: int, times: int) -> dict[str, float]:
     """Runs of 3 no-op steps a second: submitted one after the other while workers work, and when all wait already."""
     workflow = _echoes()
-    submitted = beside_limit(lambda: AT_ONCE / _submitted(workflow, ring_each=True)[0], times)
+    submitted = beside_limit(lambda: AT_ONCE / _submitted(workflow, ring_each=True)[0], 2 * times)
     queued = beside_limit(lambda: AT_ONCE / _submitted(workflow, ring_each=False)[0], 2 * times)
     return rates("submitted_runs_per_s", submitted) | rates("queued_runs_per_s", queued)
 
