@@ -65,7 +65,7 @@ def _latency(pid: int, times: int) -> dict[str, float]:
     batches: list[list[float]] = []
 
     def p50() -> float:
-        batches.append([_one_of_many(workflow) for _ in range(60)])
+        batches.append([_one_of_many(workflow) for _ in range(100)])
         return statistics.median(batches[-1])
 
     p50s = beside_limit(p50, times * 2)

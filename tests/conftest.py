@@ -29,9 +29,11 @@ def pytest_configure() -> None:
 def fresh_caches() -> None:
     """Tests roll their rows back, and ids are given again: nothing read before may be taken for them."""
     from agents import catalog
+    from workflows import dispatch
     from workflows.models.workflow import known_version, parsed_version
 
     catalog.forget()
+    dispatch._asked_again_at = 0.0
     known_version.cache_clear()
     parsed_version.cache_clear()
 

@@ -66,7 +66,7 @@ def orphans_of_web() -> list[uuid.UUID]:
     now = workers.database_now()
     if Worker.objects.live(now).filter(kind=Worker.Kind.PACEMAKER).exists():
         return []
-    workers.expire_dead(workers.this_machine())  # which a pacemaker would have done
+    workers.expire_dead()  # which a pacemaker would have done
     now = workers.database_now()
     lost = Run.objects.lease_expired(now).filter(worker__kind=Worker.Kind.WEB)
     return list(lost.values_list("pk", flat=True)[:100])

@@ -1,6 +1,7 @@
 """Ringing the workers. A message carries no state: what is to be done stands in the rows."""
 
 import logging
+import time
 from functools import cache, partial
 from typing import Any
 
@@ -17,7 +18,10 @@ from workflows.statements import execute
 RUNS = "workflows.tasks.run_loop"
 TEMPLATE_ROWS = "workflows.tasks.instantiate_rows"
 
+GOOD_FOR = 1.0  # seconds that loops are taken to be at work still: who has just heard of a run lingers for longer
+
 logger = logging.getLogger(__name__)
+_asked_again_at = 0.0  # by this process's own clock
 _outage = Outage(logger, "The broker can't be rung; pacemakers will ring until it can", "The broker can be rung again.")
 
 
@@ -35,8 +39,13 @@ def begin_loops() -> None:
 
     What a message sets in motion takes as much processor time as a step or two.
     """
+    global _asked_again_at
+    if time.monotonic() < _asked_again_at:
+        return
     if _loops_are_missing():
         ring()
+    else:
+        _asked_again_at = time.monotonic() + GOOD_FOR
 
 
 def ring(task: str = RUNS) -> None:

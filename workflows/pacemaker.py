@@ -23,6 +23,7 @@ from django.db.models import QuerySet
 from django.utils.module_loading import import_string
 from django_q.cluster import Sentinel
 from django_q.conf import Conf
+from django_q.status import Stat
 
 from workflows import dispatch, tasks, template_batches, workers
 from workflows.models import Run, TemplateBatch, Worker
@@ -130,7 +131,7 @@ class Pacemaker:
     def _tick(self) -> None:
         if not workers.renew(self._who):
             workers.enter(self._who)
-        workers.expire_dead(self._who.machine)
+        workers.expire_dead()
         now, there_are = _LOOK.ask(self._who.id)
         if there_are["lost"]:
             workers.unlock(workers.lost(now).values_list("machine", "pid"))
@@ -221,6 +222,7 @@ def _cluster() -> None:
     """A django-q2 sentinel, which its `Cluster` would start in one more process: each takes memory."""
     os.setpgid(0, 0)
     die_with_parent()
+    Stat.save = lambda _: None  # statistics that nobody reads, twice a second
     stop = multiprocessing.Event()
     sentinel = Sentinel(stop, multiprocessing.Event(), uuid.uuid4(), start=False)
     # In a thread, since the interrupted code may hold the lock that this needs.

@@ -17,6 +17,7 @@ from workflows import dispatch, transitions, workers
 from workflows.errors import IllegalTransition
 from workflows.held import HeldRun, load, write
 from workflows.models import Run, RunRequest, StepResult
+from workflows.questions import WHO, Selection
 from workflows.states import RUN_ENDED, RunStatus, StepStatus
 from workflows.workers import Identity
 
@@ -49,7 +50,10 @@ def put_input(run: Run, verb: str, actor: str, arguments: dict[str, Any]) -> Non
 
 def of_holder(who: Identity) -> list[RunRequest]:
     """What is asked of the runs that this worker holds, oldest first."""
-    return list(RunRequest.objects.filter(run__worker_id=who.id).order_by("pk"))
+    return _OF_HOLDER.rows({WHO: who.id})
+
+
+_OF_HOLDER = Selection(lambda: RunRequest.objects.filter(run__worker_id=WHO).order_by("pk"))
 
 
 @transaction.atomic

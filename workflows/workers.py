@@ -18,6 +18,8 @@ from django.db.models import OuterRef, QuerySet, Subquery
 from django.utils import timezone
 
 from workflows.models import Run, Worker
+from workflows.questions import NOW, Selection
+from workflows.statements import adapted, execute, update
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +53,8 @@ def database_now() -> datetime:
     """The database's clock: leases of many machines must not hang on their own clocks."""
     if connection.vendor == "sqlite":  # one machine, one clock
         return timezone.now()
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        moment: datetime = cursor.fetchone()[0]
+    with connection.wrap_database_errors:
+        moment: datetime = execute("SELECT clock_timestamp()").fetchone()[0]
         return moment
 
 
@@ -101,7 +102,9 @@ def leave(who: Identity) -> None:
 def renew(who: Identity) -> bool:
     """Prolong the lease, unless it has expired: then whatever was held may be held by others."""
     now = database_now()
-    return Worker.objects.live(now).filter(pk=who.id).update(expires_at=now + _lease()) == 1
+    prolonged, values = update(Worker, {"expires_at": now + _lease()}, {"id": who.id}, also='"expires_at" > %s')
+    with connection.wrap_database_errors:
+        return bool(execute(prolonged, [*values, *adapted([now])]).rowcount)
 
 
 def lost(now: datetime) -> QuerySet[Worker]:
@@ -111,15 +114,14 @@ def lost(now: datetime) -> QuerySet[Worker]:
     return Worker.objects.filter(expires_at__lte=now).alias(held=held).filter(held__isnull=False)
 
 
-def expire_dead(machine: str) -> int:
-    """End the leases of this machine's workers whose process is gone. Returns how many."""
-    now = database_now()
-    gone = [
-        worker.pk
-        for worker in Worker.objects.live(now).filter(machine=machine)
-        if process_started(worker.pid) != worker.process_started
-    ]
-    return Worker.objects.filter(pk__in=gone).update(expires_at=now) if gone else 0
+def expire_dead() -> None:
+    """End the leases of this machine's workers whose process is gone."""
+    live = _LIVE_HERE.rows({NOW: timezone.now()})
+    if gone := [worker.pk for worker in live if process_started(worker.pid) != worker.process_started]:
+        Worker.objects.filter(pk__in=gone).update(expires_at=database_now())
+
+
+_LIVE_HERE = Selection(lambda: Worker.objects.live(NOW).filter(machine=this_machine()).order_by(), own_clock=True)
 
 
 def name_connection(sender: Any, connection: BaseDatabaseWrapper, **kwargs: Any) -> None:

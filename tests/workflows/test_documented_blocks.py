@@ -172,7 +172,7 @@ def test_another_workflow_that_refuses_its_input() -> None:
 def test_a_wait() -> None:
     run = carried_out("example_wait", seconds=0.1)
     assert results(run)["until_midnight"] == {"until": "2026-01-01T00:00:00+01:00"}
-    assert run.steps.get(path="pause").duration_ms >= 100
+    assert run.steps.get(path="pause").duration_ms > 90  # it is due 0.1 s from just before its start
     assert echoes(run) == {"go_on": "waited"}
 
 

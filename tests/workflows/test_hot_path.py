@@ -310,11 +310,14 @@ def test_a_start_rings_only_for_loops_that_are_missing(monkeypatch: pytest.Monke
     settings.WORKERS = 2
     broker = get_broker(f"test-{uuid.uuid4()}")
     monkeypatch.setattr(dispatch, "_broker", lambda: broker)
+    monkeypatch.setattr(dispatch, "GOOD_FOR", 0)
     make_workflow(step("a"))
 
     def has_rung() -> bool:
         runs.start(publishing.current("sample"), {}, trigger="api", actor="tester")
-        return bool(broker.dequeue())
+        messages = broker.queue_size()
+        broker.purge_queue()
+        return bool(messages)
 
     assert has_rung()  # no cluster is known
     workers.enter(Identity.new("pacemaker"))
@@ -329,6 +332,18 @@ def test_a_start_rings_only_for_loops_that_are_missing(monkeypatch: pytest.Monke
     assert not has_rung()
     assert workers.claim_no_more(other)
     assert has_rung()
+
+
+def test_loops_that_were_at_work_are_not_asked_for_at_each_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+    monkeypatch.setattr(dispatch, "_loops_are_missing", lambda: asked.append(True))
+    make_workflow(step("a"))
+    for _ in range(5):
+        runs.start(publishing.current("sample"), {}, trigger="api", actor="tester")
+    assert len(asked) == 1
+    monkeypatch.setattr(dispatch, "_asked_again_at", 0.0)  # the second is over
+    runs.start(publishing.current("sample"), {}, trigger="api", actor="tester")
+    assert len(asked) == 2
 
 
 def test_a_worker_is_lost_while_it_held_runs() -> None:

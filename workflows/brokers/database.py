@@ -11,21 +11,25 @@ from workflows import bell
 from workflows.brokers import Messages, bear, outage
 
 ASK_EVERY = 0.2  # seconds between queries, on stores where nothing cheaper tells that something was written
-LOOK_EVERY = 0.025  # seconds between looks at SQLite's counter of writes
-LOOKS = 40  # after which a query is made in any case
+LOOK_EVERY = 0.04  # seconds between looks at SQLite's counter of writes
+LOOKS = 25  # after which django-q2's pusher may see whether it is to end
 
 
 class DatabaseBroker(ORM):  # type: ignore[misc]  # django-q2 has no types
     """On SQLite it asks when another connection has written (``PRAGMA data_version``), elsewhere every 200 ms."""
 
+    _nothing_at: int | None = None  # the counter of writes when no message waited
+
     def dequeue(self) -> Messages:
         try:
             before = _writes()
-            messages = self._take()
+            messages = self._take() if before is None or before != self._nothing_at else []
             if not messages:
+                self._nothing_at = before
                 _wait(before)
         except DatabaseError as error:
             connection.close()
+            self._nothing_at = None
             return bear(error)
         outage.is_over()
         return messages
@@ -45,9 +49,10 @@ def _wait(before: int | None) -> None:
     if before is None:
         time.sleep(ASK_EVERY)
         return
+    database = connection.connection
     for _ in range(LOOKS):
         time.sleep(LOOK_EVERY)
-        if _writes() != before:
+        if bell.writes(database) != before:
             return
 
 

@@ -18,6 +18,3 @@ class RedisBroker(Redis):  # type: ignore[misc]
             return bear(error)
         outage.is_over()
         return messages
-
-    def set_stat(self, key: str, value: str, timeout: int) -> None:
-        """Nobody reads django-q2's statistics, and each would fail while Redis is away."""
