@@ -31,12 +31,18 @@ def work_ms() -> float:
     return (time.perf_counter() - started) * 1000
 
 
-def limit_ms() -> float:
+def limit_ms(rest: float = 0.0) -> float:
     """Both, one after the other, as they are just now: a machine may be twice as fast a minute later.
 
-    Three INSERTs, so that the store's own processes weigh about as much as Python.
+    Three INSERTs, so that the store's own processes weigh about as much as Python. ``rest``: seconds before each, for
+    what is measured after such a rest: then nothing is in the processor's caches.
     """
-    return statistics.median(work_ms() + insert_ms() + insert_ms() + insert_ms() for _ in range(60))
+
+    def taken() -> float:
+        time.sleep(rest)
+        return work_ms() + insert_ms() + insert_ms() + insert_ms()
+
+    return statistics.median(taken() for _ in range(60))
 
 
 def reading_limit_ms() -> float:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import django
@@ -20,13 +21,14 @@ from django.utils import timezone  # noqa: E402
 
 from agents.models import Agent  # noqa: E402
 from benchmarks import machine  # noqa: E402
-from benchmarks.limit import beside_limit, durations, rates  # noqa: E402
+from benchmarks.limit import beside_limit, durations, limit_ms, rates  # noqa: E402
 from workflows import dispatch, publishing, runs  # noqa: E402
 from workflows.definitions import Definition  # noqa: E402
 from workflows.models import Run, StepResult, Workflow  # noqa: E402
 from workflows.questions import WHO, Question  # noqa: E402
 
 AGENT = "unlimited"  # the shipped ones have a `max_concurrent_jobs`
+APART = 0.05  # seconds between runs whose latency is measured
 AT_ONCE = 500
 WAITING = 5000
 WAIT_SECONDS = 60
@@ -58,7 +60,7 @@ def _workers() -> Iterator[int]:
 
 
 def _latency(pid: int, times: int) -> dict[str, float]:
-    """From the start of a run of 3 no-op steps until who started it sees its end; 50 ms apart. Milliseconds."""
+    """From the start of a run of 3 no-op steps until who started it sees its end. Milliseconds."""
     workflow = _echoes()
     for _ in range(20):  # both loops are begun, and know the statements
         _one(workflow)
@@ -68,13 +70,13 @@ def _latency(pid: int, times: int) -> dict[str, float]:
         batches.append([_one_of_many(workflow) for _ in range(100)])
         return statistics.median(batches[-1])
 
-    p50s = beside_limit(p50, times * 2)
+    p50s = beside_limit(p50, times * 2, partial(limit_ms, rest=APART))
     p95s = [(sorted(batch)[len(batch) * 95 // 100], limit) for batch, (_, limit) in zip(batches, p50s, strict=True)]
     return durations("run_p50_ms", p50s) | durations("run_p95_ms", p95s) | {"cold_p50_ms": _cold(workflow, 3)}
 
 
 def _one_of_many(workflow: Workflow) -> float:
-    time.sleep(0.05)
+    time.sleep(APART)
     return _one(workflow)
 
 
