@@ -28,7 +28,7 @@ def main() -> None:
     run = inprocess.run(short)  # warm-up
     times = int(sys.argv[1])
     steps = beside_limit(lambda: inprocess.run(short).execution_ms(timezone.now()) / STEPS, times * 10)
-    long_runs = [inprocess.run(long) for _ in range(times)]
+    long_runs = [inprocess.run(long) for _ in range(times * 3)]
     figures = durations("step_ms", steps) | {
         "insert_ms": statistics.median(insert_ms() for _ in range(100)),
         "work_ms": statistics.median(work_ms() for _ in range(100)),
